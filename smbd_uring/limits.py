@@ -1,0 +1,157 @@
+"""Every bound and every time limit, with its reason.
+
+Knows: numbers.  Must not know: who enforces them.
+
+The rule behind all of them: what a client sends can use up that client's own allowance, never the server's.  A name
+ends in its unit where it is not a plain count.  Where two bounds depend on each other an assertion at the end says so.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- frames ([MS-SMB2] 2.1: a 24-bit length) ---------------------------------------------------------------------
+
+FRAME_BYTES_MAX: Final = 0x00FF_FFFF
+"""The transport header cannot say more."""
+
+IO_BYTES_MAX: Final = 8 * MIB
+"""Largest READ, WRITE or transaction a server may be configured to take; Windows Server's own maximum."""
+
+FRAME_OVERHEAD_BYTES: Final = 64 * KIB
+"""Room beside the payload: headers, the transform header, a compound's other requests, create contexts."""
+
+UNAUTHENTICATED_FRAME_BYTES_MAX: Final = 64 * KIB
+"""Before a session exists only NEGOTIATE and SESSION_SETUP make sense; a Kerberos ticket with a large PAC stays
+below 64 KiB, and a stranger can make the server hold no more than this per connection."""
+
+COMPOUND_REQUESTS_MAX: Final = 64
+"""Requests in one compound.  Windows and the Linux client send at most 5; Samba's tests about 20."""
+
+# --- connections -------------------------------------------------------------------------------------------------
+
+CONNECTIONS_MAX: Final = 4096
+"""In all.  Each costs one descriptor and about 100 KiB when busy."""
+
+CONNECTIONS_PER_ADDRESS_MAX: Final = 512
+"""One address may not take every slot: many users can share a gateway or a terminal server, hence not smaller."""
+
+AUTHENTICATION_TIMEOUT_S: Final = 45.0
+"""From accept to the first valid session, as Windows does; a slow-loris holds a slot no longer than this."""
+
+SESSION_SETUP_ROUNDS_MAX: Final = 8
+"""SESSION_SETUP exchanges for one session before it is valid; NTLM needs 2, SPNEGO with a retry 3."""
+
+SEND_QUEUE_BYTES_MAX: Final = 32 * MIB
+"""Unsent reply bytes of one connection above which no further requests are read from it."""
+
+SEND_QUEUE_BYTES_RESUME: Final = 8 * MIB
+"""Reading resumes below this; the gap keeps the switch from flapping."""
+
+SEND_STALL_TIMEOUT_S: Final = 60.0
+"""A peer that takes no byte of its replies for this long is gone or hostile."""
+
+OUTSTANDING_BYTES_MAX: Final = 64 * MIB
+"""Request and reply payload bytes being worked on for one connection; beyond it reading pauses."""
+
+# --- credits ([MS-SMB2] 3.3.1.2) -----------------------------------------------------------------------------------
+
+CREDITS_MAX: Final = 8192
+"""Window of message ids of one connection, as Windows Server and ksmbd."""
+
+CREDITS_UNAUTHENTICATED_MAX: Final = 64
+"""Before a session is valid a client has nothing to pipeline."""
+
+OUTSTANDING_REQUESTS_MAX: Final = 8192
+"""Requests of one connection being worked on; CREDITS_MAX bounds it already, pending asynchronous ones included."""
+
+ASYNC_REQUESTS_MAX: Final = 1024
+"""Requests of one connection that were answered STATUS_PENDING and wait (CHANGE_NOTIFY above all)."""
+
+# --- sessions, trees, opens --------------------------------------------------------------------------------------
+
+SESSIONS_PER_CONNECTION_MAX: Final = 64
+"""Multi-user clients and terminal servers use one session a user on one connection."""
+
+SESSIONS_MAX: Final = 16384
+TREES_PER_SESSION_MAX: Final = 256
+OPENS_PER_SESSION_MAX: Final = 16384
+"""Windows allows 16384 per session; smbtorture's maxfid asks for 10,000 and more."""
+
+OPENS_MAX: Final = 65536
+"""In all; each costs a file descriptor, so the server raises RLIMIT_NOFILE to fit and lowers this to what it got."""
+
+DESCRIPTORS_RESERVED: Final = 256
+"""Descriptors kept back for listeners, share roots, lookups under way and the companion."""
+
+# --- authentication ----------------------------------------------------------------------------------------------
+
+LOGON_DELAY_FIRST_S: Final = 0.25
+LOGON_DELAY_MAX_S: Final = 8.0
+"""A wrong password is answered after FIRST, doubled with each further failure from that address, up to MAX."""
+
+LOGON_FAILURES_FORGOTTEN_S: Final = 300.0
+"""An address that failed and then kept quiet for this long starts anew."""
+
+LOGON_ADDRESSES_MAX: Final = 4096
+"""Addresses remembered for the delay; the oldest is forgotten first."""
+
+LOGONS_DELAYED_PER_ADDRESS_MAX: Final = 16
+"""Logons of one address held back at a time; one more ends its connection, so delays cannot be run side by side."""
+
+SECURITY_BLOB_BYTES_MAX: Final = 60 * KIB
+"""A GSS token; see UNAUTHENTICATED_FRAME_BYTES_MAX."""
+
+# --- names and directories ---------------------------------------------------------------------------------------
+
+PATH_BYTES_MAX: Final = 4095
+"""PATH_MAX without its NUL, of the path below the share in UTF-8."""
+
+NAME_BYTES_MAX: Final = 255
+"""NAME_MAX of every Linux file system in use."""
+
+PATH_COMPONENTS_MAX: Final = 256
+CREATE_CONTEXTS_MAX: Final = 32
+"""A CREATE with more contexts than there are kinds is not from a client."""
+
+NEGOTIATE_CONTEXTS_MAX: Final = 32
+NEGOTIATE_DIALECTS_MAX: Final = 64
+CREATE_RETRIES_MAX: Final = 8
+"""How often CREATE starts again when somebody else creates or removes the name between its steps."""
+
+DIRECTORY_BATCH_ENTRIES: Final = 512
+"""Entries whose facts one step of a listing asks for; a 64 KiB reply holds about 500."""
+
+DIRECTORY_ENTRIES_MAX: Final = 4_000_000
+"""Names one open directory remembers while it is listed (about 100 bytes each)."""
+
+SEARCH_PATTERN_CHARACTERS_MAX: Final = 255
+
+# --- companion ---------------------------------------------------------------------------------------------------
+
+COMPANION_ANSWER_TIMEOUT_S: Final = 2.0
+"""ksmbd's IPC_WAIT_TIMEOUT: a logon or tree connect fails after it, established sessions do not notice."""
+
+COMPANION_MESSAGE_BYTES_MAX: Final = 16 * KIB
+"""KSMBD_IPC_MAX_MESSAGE_SIZE."""
+
+COMPANION_QUESTIONS_MAX: Final = 1024
+"""Questions waiting for an answer; one more is answered as if the companion were away."""
+
+COMPANION_HEARTBEAT_S: Final = 1.0
+"""Interval at which the server makes sure that the companion still listens."""
+
+COMPANION_RESTART_DELAY_FIRST_S: Final = 0.1
+COMPANION_RESTART_DELAY_MAX_S: Final = 5.0
+
+# --- shutting down -----------------------------------------------------------------------------------------------
+
+SHUTDOWN_DRAIN_S: Final = 3.0
+"""From SIGTERM on, requests under way get this long to finish and be answered; the process ends within 5 s."""
+
+assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX
+assert SEND_QUEUE_BYTES_RESUME < SEND_QUEUE_BYTES_MAX
+assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
+assert OPENS_PER_SESSION_MAX <= OPENS_MAX
+assert COMPANION_HEARTBEAT_S < COMPANION_ANSWER_TIMEOUT_S
