@@ -145,12 +145,52 @@ COMPANION_HEARTBEAT_S: Final = 1.0
 COMPANION_RESTART_DELAY_FIRST_S: Final = 0.1
 COMPANION_RESTART_DELAY_MAX_S: Final = 5.0
 
+# --- the loop -----------------------------------------------------------------------------------------------
+
+LISTEN_BACKLOG: Final = 1024
+"""Connections the kernel completes before they are accepted; net.core.somaxconn may lower it."""
+
+ACCEPT_PAUSE_S: Final = 0.25
+"""After accept failed for want of descriptors or memory, nothing is accepted for this long, instead of
+spinning."""
+
+KEEPALIVE_IDLE_S: Final = 60
+KEEPALIVE_INTERVAL_S: Final = 15
+KEEPALIVE_PROBES: Final = 4
+"""A peer that vanished without a word is noticed after two minutes; its opens and locks are free again
+then."""
+
+SEND_SEGMENTS_MAX: Final = 64
+"""Segments of one sendmsg; UIO_MAXIOV is 1024, but a kernel copies the vector of each call."""
+
+SEND_BATCH_BYTES: Final = 1 * MIB
+"""Bytes of one sendmsg: enough to amortise the call, small enough that progress is seen between calls."""
+
+DISCONNECT_FLUSH_S: Final = 5.0
+"""What was queued before a disconnect gets this long to leave."""
+
+DISCONNECT_LINGER_S: Final = 1.0
+"""After the last byte the peer gets this long to close; closing while its bytes lie unread would send a
+reset, which may destroy the last reply on its way."""
+
+WORKER_THREADS: Final = 4
+"""Threads for what the ring cannot do (for all files under epoll); more only queue for the interpreter's
+lock."""
+
+PERSONALITIES_MAX: Final = 256
+"""Identities registered with the ring at a time; the kernel's table holds 65,535, a busy server has
+dozens."""
+
+LOOP_WAIT_MAX_S: Final = 1.0
+"""Longest sleep of the loop: whoever runs it looks at its own condition at least this often."""
+
 # --- shutting down -----------------------------------------------------------------------------------------------
 
 SHUTDOWN_DRAIN_S: Final = 3.0
 """From SIGTERM on, requests under way get this long to finish and be answered; the process ends within 5 s."""
 
 assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX
+assert SEND_BATCH_BYTES < SEND_QUEUE_BYTES_RESUME
 assert SEND_QUEUE_BYTES_RESUME < SEND_QUEUE_BYTES_MAX
 assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
 assert OPENS_PER_SESSION_MAX <= OPENS_MAX

@@ -1,0 +1,241 @@
+"""Any file effect of `ports`, performed at once by system calls in the calling thread.
+
+Knows: which call each effect is.  Must not know: threads, rings, when anybody wants it.
+
+Handles are descriptor numbers.  A handle must not be closed while another effect on it is under way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from smbd_uring import _native
+from smbd_uring.loop import arguments, libc
+from smbd_uring.loop.identity import ThreadIdentity, acting_as
+from smbd_uring.ports import (
+    Allocate,
+    CheckAccess,
+    CloseHandle,
+    DirectoryEntry,
+    Effect,
+    FileStatus,
+    GetXattr,
+    Handle,
+    Link,
+    ListDirectory,
+    MakeDirectory,
+    OpenAt,
+    ReadAt,
+    Rename,
+    Reopen,
+    SetMode,
+    SetTimes,
+    SetXattr,
+    Stat,
+    StatEntries,
+    StatVolume,
+    Synchronize,
+    Truncate,
+    Unlink,
+    VolumeStatus,
+    WriteAt,
+)
+
+EntryFacts = tuple[FileStatus, bytes | None] | None
+
+_ABSENT = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ESTALE})
+"""Why one name of many may not be described although the directory can be: gone, or not for these eyes."""
+
+
+def perform(effect: Effect[Any], identity: ThreadIdentity | None = None) -> Any:
+    """Perform `effect` and return its result.
+
+    `identity` is the calling thread's own, kept from call to call; without one the thread takes the effect's
+    credentials for this call only.  Raises OSError, and TypeError for an effect that is not about files.
+    """
+    action = _ACTIONS.get(type(effect))
+    if action is None:
+        raise TypeError(f"not an effect on files: {type(effect).__name__}")
+    credentials = getattr(effect, "credentials", None)
+    if identity is not None:
+        identity.assume(credentials)
+        return action(effect)
+    with acting_as(credentials):
+        return action(effect)
+
+
+def _open_at(effect: OpenAt) -> Handle:
+    path = arguments.open_path(effect)
+    flags = arguments.open_flags(effect.flags)
+    directory = libc.AT_FDCWD if effect.directory is None else effect.directory
+    return Handle(
+        libc.openat2(directory, path, flags, arguments.open_mode(flags, effect.mode), effect.resolve)
+    )
+
+
+def _reopen(effect: Reopen) -> Handle:
+    flags = arguments.open_flags(effect.flags)
+    return Handle(libc.openat2(libc.AT_FDCWD, arguments.magic_path(effect.handle), flags, 0, 0))
+
+
+def _close(effect: CloseHandle) -> None:
+    os.close(effect.handle)
+
+
+def _read_at(effect: ReadAt) -> bytes:
+    arguments.file_range(effect.offset, effect.length)
+    data = os.pread(effect.handle, effect.length, effect.offset)
+    while data and len(data) < effect.length:
+        more = os.pread(effect.handle, effect.length - len(data), effect.offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _write_at(effect: WriteAt) -> int:
+    view = arguments.byte_view(effect.data)
+    arguments.file_range(effect.offset, len(view))
+    done = 0
+    while done < len(view):
+        count = os.pwrite(effect.handle, view[done:], effect.offset + done)
+        if count == 0:
+            raise arguments.refused(errno.EIO, "the file takes no more bytes")
+        done += count
+    return done
+
+
+def _synchronize(effect: Synchronize) -> None:
+    (os.fdatasync if effect.data_only else os.fsync)(effect.handle)
+
+
+def _stat(effect: Stat) -> FileStatus:
+    return libc.statx(effect.directory, arguments.component_or_self(effect.name))
+
+
+def _stat_volume(effect: StatVolume) -> VolumeStatus:
+    return libc.fstatfs(effect.handle)
+
+
+def _check_access(effect: CheckAccess) -> None:
+    libc.faccessat2(effect.handle, effect.mode)
+
+
+def _truncate(effect: Truncate) -> None:
+    arguments.file_range(effect.size, 0)
+    os.ftruncate(effect.handle, effect.size)
+
+
+def _allocate(effect: Allocate) -> None:
+    arguments.file_range(effect.offset, effect.length)
+    libc.fallocate(effect.handle, effect.mode, effect.offset, effect.length)
+
+
+def _make_directory(effect: MakeDirectory) -> None:
+    os.mkdir(arguments.component(effect.name), effect.mode, dir_fd=effect.directory)
+
+
+def _unlink(effect: Unlink) -> None:
+    remove = os.rmdir if effect.is_directory else os.unlink
+    remove(arguments.component(effect.name), dir_fd=effect.directory)
+
+
+def _rename(effect: Rename) -> None:
+    libc.renameat2(
+        effect.old_directory,
+        arguments.component(effect.old_name),
+        effect.new_directory,
+        arguments.component(effect.new_name),
+        effect.flags,
+    )
+
+
+def _link(effect: Link) -> None:
+    os.link(
+        arguments.component(effect.old_name),
+        arguments.component(effect.new_name),
+        src_dir_fd=effect.old_directory,
+        dst_dir_fd=effect.new_directory,
+        follow_symlinks=False,
+    )
+
+
+def _set_times(effect: SetTimes) -> None:
+    libc.set_times(arguments.magic_path(effect.handle), effect.accessed_ns, effect.modified_ns)
+
+
+def _set_mode(effect: SetMode) -> None:
+    os.chmod(arguments.magic_path(effect.handle), effect.mode & 0o7777)
+
+
+def _get_xattr(effect: GetXattr) -> bytes:
+    return os.getxattr(arguments.magic_path(effect.handle), arguments.xattr_name(effect.name))
+
+
+def _set_xattr(effect: SetXattr) -> None:
+    os.setxattr(arguments.magic_path(effect.handle), arguments.xattr_name(effect.name), effect.value)
+
+
+def _list_directory(effect: ListDirectory) -> list[DirectoryEntry]:
+    # A position belongs to the open file, not to the number: reading through the handle itself would make two
+    # listings under way at once share one, so each reads through an open file of its own.
+    fresh = os.open(arguments.magic_path(effect.handle), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return libc.read_directory(fresh)
+    finally:
+        os.close(fresh)
+
+
+def _stat_entries(effect: StatEntries) -> list[EntryFacts]:
+    xattr = arguments.xattr_name(effect.xattr)
+    names = [arguments.component(name) for name in effect.names]
+    if _native.stat_entries is not None:
+        return [
+            None if facts is None else (FileStatus(*facts[0]), facts[1])
+            for facts in _native.stat_entries(effect.directory, names, xattr)
+        ]
+    return [_stat_entry(effect.directory, name, xattr) for name in names]
+
+
+def _stat_entry(directory: Handle, name: bytes, xattr: bytes) -> EntryFacts:
+    try:
+        status = libc.statx(directory, name)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    value = None
+    # Absent, unsupported or not permitted: to a listing all of these mean that there is no value.
+    with suppress(OSError):
+        path = b"%s/%s" % (arguments.magic_path(directory), name)
+        value = os.getxattr(path, xattr, follow_symlinks=False)
+    return (status, value)
+
+
+_ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
+    OpenAt: _open_at,
+    Reopen: _reopen,
+    CloseHandle: _close,
+    ReadAt: _read_at,
+    WriteAt: _write_at,
+    Synchronize: _synchronize,
+    Stat: _stat,
+    StatVolume: _stat_volume,
+    CheckAccess: _check_access,
+    Truncate: _truncate,
+    Allocate: _allocate,
+    MakeDirectory: _make_directory,
+    Unlink: _unlink,
+    Rename: _rename,
+    Link: _link,
+    SetTimes: _set_times,
+    SetMode: _set_mode,
+    GetXattr: _get_xattr,
+    SetXattr: _set_xattr,
+    ListDirectory: _list_directory,
+    StatEntries: _stat_entries,
+}
