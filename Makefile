@@ -1,0 +1,43 @@
+# Targets are idempotent and install what they need; what they do is in tools/.
+
+PYTHON_IN_VENV := .venv/bin/python
+GUEST ?= ../shared/tools/guest
+TORTURE ?= ../shared/tools/torture-run
+
+.PHONY: help build run test test-slow test-guest torture lint fuzz clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## build       make .venv with the server in it, native parts where the machine can
+build:
+	@tools/build.sh
+
+## run         serve a demo folder on 127.0.0.1:4450 and say how to reach it
+run: build
+	@exec $(PYTHON_IN_VENV) tools/demo.py
+
+## test        install the foreign clients and run the whole suite
+test: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m pytest $(PYTEST_OPTIONS)
+
+## test-slow   the tests that take minutes
+test-slow: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m pytest -m slow $(PYTEST_OPTIONS)
+
+## lint        style and types
+lint: build
+	@tools/prepare-tests.sh lint
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m mypy
+
+## fuzz        random and mutated frames against a running server
+fuzz: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m pytest tests/fuzz -m "slow or not slow" $(PYTEST_OPTIONS)
+
+## clean       remove what the other targets made
+clean:
+	rm -rf .venv .demo build *.egg-info smbd_uring/_native/*.c smbd_uring/_native/*.so

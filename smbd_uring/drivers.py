@@ -1,0 +1,28 @@
+"""Which driver runs the engine on this machine, and why.
+
+Knows: both drivers and how the ring says that it cannot be had.  Must not know: what a driver does.
+"""
+
+from __future__ import annotations
+
+from smbd_uring import _native
+from smbd_uring.loop.base import Companion, DriverBase
+from smbd_uring.loop.epoll_driver import EpollDriver
+
+
+def choose_driver(use_uring: bool, companion: Companion) -> tuple[DriverBase, str]:
+    """The ring's driver, or epoll's where the ring is refused, not built or not wanted.
+
+    Result: the driver, and in words which one it is and why.
+    """
+    if not use_uring:
+        return EpollDriver(companion=companion), "epoll, as --no-uring asks"
+    if _native.Ring is None:
+        return EpollDriver(companion=companion), f"epoll, slower than io_uring: {_native.why_not}"
+    # Imported here: without the native parts there is nothing for it to stand on.
+    from smbd_uring.loop.ring_driver import RingDriver
+
+    try:
+        return RingDriver(companion=companion), "io_uring"
+    except OSError as error:
+        return EpollDriver(companion=companion), f"epoll, slower than io_uring: {error.strerror or error}"

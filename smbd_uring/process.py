@@ -1,0 +1,93 @@
+"""What a server asks of its own process: descriptors, signals, the service manager.
+
+Knows: rlimits, signal handlers, the service manager's socket.  Must not know: clients, SMB.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+from collections import deque
+from collections.abc import Iterable
+from types import FrameType
+
+from smbd_uring import limits
+
+DESCRIPTORS_WANTED = limits.OPENS_MAX + limits.CONNECTIONS_MAX + limits.DESCRIPTORS_RESERVED
+
+
+def raise_descriptor_limit() -> int:
+    """Raise RLIMIT_NOFILE to what the limits need, as far as the kernel lets us.
+
+    Result: how many descriptors this process may have now.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _at_least(soft, DESCRIPTORS_WANTED):
+        return soft if soft != resource.RLIM_INFINITY else DESCRIPTORS_WANTED
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_WANTED, max(hard, DESCRIPTORS_WANTED)))
+    except (ValueError, OSError):
+        # Not ours to raise beyond the hard limit: take all of that.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def share_descriptors(limit: int) -> tuple[int, int]:
+    """Divide `limit` descriptors between connections and opens.
+
+    Result: (connections, opens), both at least 1.
+    """
+    available = max(limit - limits.DESCRIPTORS_RESERVED, 4)
+    # Where descriptors are short a connection for every four keeps most of them for files.
+    connections = min(limits.CONNECTIONS_MAX, available // 4)
+    return connections, min(limits.OPENS_MAX, available - connections)
+
+
+def notify_service_manager(state: str) -> None:
+    """Send `state` (`READY=1`, `STOPPING=1`) to the service manager; does nothing where there is none."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        try:
+            connection.sendto(state.encode(), address)
+        except OSError:
+            # The manager learns less, the clients notice nothing.
+            return
+
+
+class Signals:
+    """Signals kept until somebody asks for them between two steps of the loop.
+
+    A sleeping loop is woken by the wakeup descriptor, which the loop sets itself while it runs.
+    """
+
+    def __init__(self, numbers: Iterable[signal.Signals]) -> None:
+        """Take over `numbers` from now on."""
+        self._came: deque[signal.Signals] = deque()
+        self._previous = {number: signal.signal(number, self._take_down) for number in numbers}
+
+    def take(self) -> signal.Signals | None:
+        """The oldest signal that came and was not asked for yet, or None."""
+        return self._came.popleft() if self._came else None
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal waits to be taken."""
+        return bool(self._came)
+
+    def close(self) -> None:
+        """Give the signals back to whom they belonged."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _take_down(self, number: int, _frame: FrameType | None) -> None:
+        self._came.append(signal.Signals(number))
+
+
+def _at_least(limit: int, wanted: int) -> bool:
+    return limit == resource.RLIM_INFINITY or limit >= wanted

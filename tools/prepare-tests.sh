@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Installs what a group of checks ("test" or "lint") needs, once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+group=${1:?usage: $0 test|lint}
+stamp=.venv/.ready-for-$group
+
+[ "$stamp" -nt pyproject.toml ] && exit 0
+if [ "$group" = test ]; then
+  tools/install-system-packages.sh test
+fi
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[terminal,$group]"
+touch "$stamp"
