@@ -6,6 +6,7 @@ Knows: both drivers and how the ring says that it cannot be had.  Must not know:
 from __future__ import annotations
 
 from smbd_uring import _native
+from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop.base import Companion, DriverBase
 from smbd_uring.loop.epoll_driver import EpollDriver
 
@@ -24,5 +25,5 @@ def choose_driver(use_uring: bool, companion: Companion) -> tuple[DriverBase, st
 
     try:
         return RingDriver(companion=companion), "io_uring"
-    except OSError as error:
-        return EpollDriver(companion=companion), f"epoll, slower than io_uring: {error.strerror or error}"
+    except RingUnavailable as reason:
+        return EpollDriver(companion=companion), f"epoll, slower than io_uring: {reason}"

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from smbd_uring import _native, limits
+from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop import identity, libc
 from smbd_uring.process import DESCRIPTORS_WANTED
 
@@ -74,11 +75,9 @@ def _io_uring() -> Finding:
         return Finding("io_uring", Level.SLOWER, "not tried: it needs the native parts")
     try:
         ring = _native.Ring()
-    except OSError as error:
-        return Finding(
-            "io_uring", Level.SLOWER, f"refused: {error.strerror or error}; epoll is used",
-            "sysctl kernel.io_uring_disabled=0, or a seccomp profile that allows io_uring_setup",
-        )  # fmt: skip
+    except RingUnavailable as reason:
+        what_failed, _, remedy = str(reason).partition("; ")
+        return Finding("io_uring", Level.SLOWER, f"epoll is used instead: {what_failed}", remedy)
     ring.close()
     return Finding("io_uring", Level.OK, "usable")
 
