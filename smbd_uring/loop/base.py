@@ -119,7 +119,6 @@ class DriverBase(ABC):
 
     def add_listener(self, listener: socket.socket) -> None:
         """Accept connections of a listening socket, which the driver owns from now on."""
-        listener.setblocking(False)
         self._listeners.append(listener)
         self._start_accepting(listener)
 
@@ -218,7 +217,7 @@ class DriverBase(ABC):
 
     def _settle(self, now: float) -> None:
         for _ in range(SETTLING_ROUNDS_MAX):
-            self._answers.extend(self._workers.take_completed())
+            self._answers.extend(self._take_worker_answers())
             if self.companion is not None:
                 self._answers.extend(self.companion.take_answers())
             if not self._answers and not self._marked:
@@ -231,6 +230,9 @@ class DriverBase(ABC):
                 connection.marked = False
                 if connection.phase is not Phase.LOST:
                     self._advance(connection, now)
+
+    def _take_worker_answers(self) -> Sequence[Answer]:
+        return self._workers.take_completed()
 
     def _sleep_s(self, now: float, deadline: float | None) -> float:
         if self._answers or self._marked:

@@ -71,6 +71,7 @@ class EpollDriver(DriverBase):
 
     def _start_accepting(self, listener: socket.socket) -> None:
         if listener.fileno() not in self._handlers:
+            listener.setblocking(False)
             self._register(
                 listener.fileno(), select.EPOLLIN, lambda _mask, now: self._accept_some(listener, now)
             )

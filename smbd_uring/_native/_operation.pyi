@@ -1,0 +1,9 @@
+from typing import Any
+
+class Operation:
+    kind: int
+    context: Any
+    @property
+    def in_flight(self) -> bool: ...
+    def data(self, count: int) -> bytes | memoryview: ...
+    def status(self) -> bytes: ...
