@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Makes .venv with the server installed in it, native parts built where the machine can.
-# Does nothing when the stamp is younger than everything it depends on.
+# Does nothing when the stamp is younger than the sources and the machine offers what it did then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=.venv
 stamp=$venv/.built
 
+# What the native parts need of the machine: a build without it is done again once it is there.
+offers() {
+  ls /usr/include/liburing.h /usr/include/openssl/evp.h 2>/dev/null || true
+  command -v cc || true
+}
+
 is_fresh() {
-  [ -e "$stamp" ] || return 1
+  [ -e "$stamp" ] && [ "$(offers)" = "$(cat "$stamp")" ] || return 1
   [ -z "$(find pyproject.toml setup.py tools/build.sh smbd_uring/_native -newer "$stamp" \
     \( -name '*.toml' -o -name '*.py' -o -name '*.sh' -o -name '*.p[yx][xdi]' \) -print -quit)" ]
 }
@@ -37,4 +43,4 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[terminal]'
 "$venv/bin/python" tools/say_native.py
-touch "$stamp"
+offers >"$stamp"
