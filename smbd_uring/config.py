@@ -1,0 +1,122 @@
+"""The engine's configuration: frozen, checked once, built from what the companion says at start-up.
+
+Knows: limits and protocol numbers.  Must not know: files, sockets, smb.conf's syntax (the companion's business).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from smbd_uring import limits
+from smbd_uring.wire.const import Dialect
+
+PROTOCOL_NAMES = {
+    "SMB2_02": Dialect.SMB_2_0_2,
+    "SMB2_10": Dialect.SMB_2_1,
+    "SMB3_00": Dialect.SMB_3_0,
+    "SMB3_02": Dialect.SMB_3_0_2,
+    "SMB3_11": Dialect.SMB_3_1_1,
+}
+"""The names smb.conf uses for `server min protocol` and `server max protocol`."""
+
+GLOBAL_FLAG_ENCRYPTION = 1 << 1
+GLOBAL_FLAG_ENCRYPTION_OFF = 1 << 3
+SIGNING_DISABLED, SIGNING_ENABLED, SIGNING_AUTO, SIGNING_MANDATORY = range(4)
+
+
+class Encryption(Enum):
+    """Whether the server encrypts."""
+
+    OFF = "off"
+    """Not offered; a client that insists fails."""
+    OFFERED = "offered"
+    """Used where the client or the share asks for it."""
+    REQUIRED = "required"
+    """Every session encrypts; one that cannot is refused."""
+
+
+class StartingUp(Protocol):
+    """The fields of the companion's STARTING_UP message that the engine uses."""
+
+    flags: int
+    signing: int
+    min_prot: str
+    max_prot: str
+    netbios_name: str
+    work_group: str
+    smb2_max_read: int
+    smb2_max_write: int
+    smb2_max_trans: int
+    smb2_max_credits: int
+    max_connections: int
+    max_ip_connections: int
+    file_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Everything the engine wants to know before the first client.  Sizes in bytes."""
+
+    server_guid: bytes
+    netbios_name: str = "SMBD-URING"
+    workgroup: str = "WORKGROUP"
+    dialect_min: Dialect = Dialect.SMB_2_0_2
+    dialect_max: Dialect = Dialect.SMB_3_1_1
+    signing_required: bool = False
+    encryption: Encryption = Encryption.OFFERED
+    read_bytes_max: int = limits.IO_BYTES_MAX
+    write_bytes_max: int = limits.IO_BYTES_MAX
+    transact_bytes_max: int = limits.IO_BYTES_MAX
+    credits_max: int = limits.CREDITS_MAX
+    connections_max: int = limits.CONNECTIONS_MAX
+    connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX
+    opens_max: int = limits.OPENS_MAX
+    session_lifetime_s: float | None = None
+    """How long a logon is good for before the client must authenticate again; None: as long as the session lives."""
+
+    def __post_init__(self) -> None:
+        assert len(self.server_guid) == 16, "server_guid is a GUID of 16 bytes"
+        assert self.dialect_min <= self.dialect_max, "dialect_min above dialect_max"
+        for size in (self.read_bytes_max, self.write_bytes_max, self.transact_bytes_max):
+            assert 64 * limits.KIB <= size <= limits.IO_BYTES_MAX
+
+
+def config_from_startup(startup: StartingUp, server_guid: bytes, opens_max: int = limits.OPENS_MAX) -> EngineConfig:
+    """Translate a STARTING_UP message; values outside the limits are brought back inside, unset ones get defaults.
+
+    Arguments: the message; the server's GUID (16 bytes); how many opens the descriptors at hand allow.
+    """
+    dialect_min = PROTOCOL_NAMES.get(startup.min_prot.upper(), Dialect.SMB_2_0_2)
+    dialect_max = PROTOCOL_NAMES.get(startup.max_prot.upper(), Dialect.SMB_3_1_1)
+    if startup.flags & GLOBAL_FLAG_ENCRYPTION_OFF:
+        encryption = Encryption.OFF
+    elif startup.flags & GLOBAL_FLAG_ENCRYPTION:
+        encryption = Encryption.REQUIRED
+    else:
+        encryption = Encryption.OFFERED
+    return EngineConfig(
+        server_guid=server_guid,
+        netbios_name=startup.netbios_name or "SMBD-URING",
+        workgroup=startup.work_group or "WORKGROUP",
+        dialect_min=min(dialect_min, dialect_max),
+        dialect_max=dialect_max,
+        signing_required=startup.signing == SIGNING_MANDATORY,
+        encryption=encryption,
+        read_bytes_max=_io_size(startup.smb2_max_read),
+        write_bytes_max=_io_size(startup.smb2_max_write),
+        transact_bytes_max=_io_size(startup.smb2_max_trans),
+        credits_max=_bounded(startup.smb2_max_credits, limits.CREDITS_MAX),
+        connections_max=_bounded(startup.max_connections, limits.CONNECTIONS_MAX),
+        connections_per_address_max=_bounded(startup.max_ip_connections, limits.CONNECTIONS_PER_ADDRESS_MAX),
+        opens_max=min(opens_max, _bounded(startup.file_max, limits.OPENS_MAX)),
+    )
+
+
+def _bounded(value: int, maximum: int) -> int:
+    return min(value, maximum) if value > 0 else maximum
+
+
+def _io_size(value: int) -> int:
+    return max(_bounded(value, limits.IO_BYTES_MAX), 64 * limits.KIB)

@@ -1,0 +1,150 @@
+"""Which rights an open gets: what the client asks for, what the tree allows, what the kernel grants.
+
+Knows: [MS-DTYP] 2.4.3 (generic rights), [MS-SMB2] 3.3.5.9 (desired access).  Must not know: dispositions, share modes.
+
+The kernel decides: reading and writing by the flags the file is opened with, executing, traversing and deleting by
+faccessat2 with the client's identity.  What is refused here beyond that is only ever refused, never granted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.session import Tree
+from smbd_uring.ports import CheckAccess, FileFacts, Handle
+from smbd_uring.wire.const import AccessMask
+from smbd_uring.wire.ntstatus import NtStatus
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.engine import Engine
+
+GENERIC_READ = int(
+    AccessMask.FILE_READ_DATA
+    | AccessMask.FILE_READ_ATTRIBUTES
+    | AccessMask.FILE_READ_EA
+    | AccessMask.READ_CONTROL
+    | AccessMask.SYNCHRONIZE
+)
+GENERIC_WRITE = int(
+    AccessMask.FILE_WRITE_DATA
+    | AccessMask.FILE_APPEND_DATA
+    | AccessMask.FILE_WRITE_ATTRIBUTES
+    | AccessMask.FILE_WRITE_EA
+    | AccessMask.READ_CONTROL
+    | AccessMask.SYNCHRONIZE
+)
+GENERIC_EXECUTE = int(
+    AccessMask.FILE_EXECUTE | AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE
+)
+FILE_ALL_ACCESS = int(AccessMask.FILE_ALL_ACCESS)
+VALID_BITS = 0xF31F_01FF
+"""Bits that have a meaning in a desired access; anything else is refused."""
+
+READ_DATA = int(AccessMask.FILE_READ_DATA | AccessMask.FILE_READ_EA)
+WRITE_DATA = int(AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA)
+CHANGES = int(
+    AccessMask.FILE_WRITE_DATA
+    | AccessMask.FILE_APPEND_DATA
+    | AccessMask.FILE_WRITE_EA
+    | AccessMask.FILE_WRITE_ATTRIBUTES
+    | AccessMask.FILE_DELETE_CHILD
+    | AccessMask.DELETE
+    | AccessMask.WRITE_DAC
+    | AccessMask.WRITE_OWNER
+)
+"""Rights that a tree which may not change anything never gives."""
+
+CHANGES_OF_ATTRIBUTES = int(
+    AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.FILE_WRITE_EA | AccessMask.FILE_DELETE_CHILD
+)
+OWNERS_OWN = int(AccessMask.WRITE_DAC | AccessMask.WRITE_OWNER)
+ALWAYS = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE)
+
+
+def expand(desired_access: int) -> int:
+    """Generic rights spelt out; MAXIMUM_ALLOWED is kept.  ACCESS_DENIED for bits that mean nothing here."""
+    if desired_access == 0 or desired_access & ~VALID_BITS:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    expanded = desired_access & ~0xF000_0000
+    if desired_access & AccessMask.GENERIC_READ:
+        expanded |= GENERIC_READ
+    if desired_access & AccessMask.GENERIC_WRITE:
+        expanded |= GENERIC_WRITE
+    if desired_access & AccessMask.GENERIC_EXECUTE:
+        expanded |= GENERIC_EXECUTE
+    if desired_access & AccessMask.GENERIC_ALL:
+        expanded |= FILE_ALL_ACCESS
+    if expanded & AccessMask.ACCESS_SYSTEM_SECURITY:
+        raise SmbError(NtStatus.PRIVILEGE_NOT_HELD)
+    return expanded
+
+
+async def grant(
+    engine: Engine, tree: Tree, components: tuple[str, ...], handle: Handle, facts: FileFacts, desired: int
+) -> int:
+    """The rights for an existing file.  `desired` is `expand`ed.  ACCESS_DENIED when any of them is refused.
+
+    Reading a file or directory and writing a file are not asked for here: opening it with those flags asks the kernel.
+    """
+    wanted = desired & ~int(AccessMask.MAXIMUM_ALLOWED)
+    if not tree.writable and wanted & CHANGES:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if desired & AccessMask.MAXIMUM_ALLOWED:
+        maximal = await maximal_access(engine, tree, components, handle, facts)
+        if wanted & ~maximal:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        return maximal
+    if wanted & OWNERS_OWN and not _owns(tree, facts):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    writes = wanted & WRITE_DATA and stat.S_ISDIR(facts.status.mode)
+    if writes or (wanted & CHANGES_OF_ATTRIBUTES and not _owns(tree, facts)):
+        await CheckAccess(handle, os.W_OK, tree.credentials)
+    if wanted & AccessMask.FILE_EXECUTE:
+        await CheckAccess(handle, os.X_OK, tree.credentials)
+    if wanted & AccessMask.DELETE and not await _may_delete(engine, tree, components, facts):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    return wanted
+
+
+async def maximal_access(
+    engine: Engine, tree: Tree, components: tuple[str, ...], handle: Handle, facts: FileFacts
+) -> int:
+    """Everything the kernel would let this client do with the file, through this tree."""
+    granted = ALWAYS
+    if await _allowed(tree, handle, os.R_OK):
+        granted |= READ_DATA
+    if await _allowed(tree, handle, os.X_OK):
+        granted |= AccessMask.FILE_EXECUTE
+    owns = _owns(tree, facts)
+    if await _allowed(tree, handle, os.W_OK):
+        granted |= WRITE_DATA | CHANGES_OF_ATTRIBUTES
+    if owns:
+        granted |= OWNERS_OWN | AccessMask.FILE_WRITE_ATTRIBUTES
+    if await _may_delete(engine, tree, components, facts):
+        granted |= AccessMask.DELETE
+    if not tree.writable:
+        granted &= ~CHANGES
+    return int(granted)
+
+
+def _owns(tree: Tree, facts: FileFacts) -> bool:
+    return tree.credentials.uid in (0, facts.status.uid)
+
+
+async def _may_delete(engine: Engine, tree: Tree, components: tuple[str, ...], facts: FileFacts) -> bool:
+    if not components:
+        return False
+    assert tree.root is not None
+    return await engine.filesystem.may_delete(tree.root, components, facts, tree.credentials)
+
+
+async def _allowed(tree: Tree, handle: Handle, mode: int) -> bool:
+    try:
+        await CheckAccess(handle, mode, tree.credentials)
+    except OSError:
+        return False
+    return True
+

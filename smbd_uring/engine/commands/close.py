@@ -1,0 +1,33 @@
+"""CLOSE: the end of a handle, with the file's last attributes for a client that asks."""
+
+from __future__ import annotations
+
+from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.teardown import close_open
+from smbd_uring.wire.const import CloseFlags
+from smbd_uring.wire.create import CloseRequest, CloseResponse
+
+
+async def close(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.10."""
+    body = CloseRequest.decode(request.message)
+    opened = request.use_open(body.file_id)
+    answer = CloseResponse()
+    if body.flags & CloseFlags.POSTQUERY_ATTRIB:
+        facts = await refresh(request.engine, opened)
+        creation, access, write, change = times_of(facts)
+        answer = CloseResponse(
+            flags=CloseFlags.POSTQUERY_ATTRIB,
+            creation_time=creation,
+            last_access_time=access,
+            last_write_time=write,
+            change_time=change,
+            allocation_size=0 if opened.is_directory else facts.status.allocated,
+            end_of_file=0 if opened.is_directory else facts.status.size,
+            file_attributes=attributes_of(facts),
+        )
+    await close_open(request.engine, opened, own_use=1)
+    request.chain.opened = opened
+    return Response(answer.encode())

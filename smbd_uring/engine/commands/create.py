@@ -1,0 +1,323 @@
+"""CREATE: open what is there, or make what is not.
+
+Knows: [MS-SMB2] 3.3.5.9, [MS-FSA] 2.1.5.1.  Must not know: system calls, names on disk (the file-system port's).
+
+The steps of opening a file that exists, and why in this order:
+
+1. look it up (O_PATH: no permission needed, no side effect on devices or FIFOs);
+2. ask which rights the client gets;
+3. in one go, without waiting in between: check delete-pending and share modes, enter the open into the table;
+4. open it for data with the client's identity, which is where the kernel has its say; undo step 3 when it refuses;
+5. truncate, where the disposition says so.
+
+Between 1 and 3 the name may have gone: `OpenTable.unlinked_generation` tells, and the file is looked at again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from smbd_uring import limits
+from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, maximal_access
+from smbd_uring.engine.create_plan import CreatePlan, plan_of
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.share_modes import READ_RIGHTS
+from smbd_uring.engine.teardown import close_open
+from smbd_uring.ports import Allocate, CloseHandle, FileFacts, Found, Handle, PathMissing, Reopen, Stat, Truncate
+from smbd_uring.wire import create_contexts
+from smbd_uring.wire.const import AccessMask, CreateAction, CreateDisposition, CreateOptions, FileAttributes
+from smbd_uring.wire.create import CreateRequest, CreateResponse
+from smbd_uring.wire.names import filetime_from_ns
+from smbd_uring.wire.ntstatus import NtStatus
+
+FALLOC_FL_KEEP_SIZE = 1
+MODE_OPTIONS = int(
+    CreateOptions.FILE_WRITE_THROUGH
+    | CreateOptions.FILE_SEQUENTIAL_ONLY
+    | CreateOptions.FILE_NO_INTERMEDIATE_BUFFERING
+    | CreateOptions.FILE_SYNCHRONOUS_IO_ALERT
+    | CreateOptions.FILE_SYNCHRONOUS_IO_NONALERT
+    | CreateOptions.FILE_DELETE_ON_CLOSE
+)
+
+
+async def create(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.9."""
+    body = CreateRequest.decode(request.message)
+    tree = request.tree_of()
+    if tree.is_pipe:
+        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    plan = plan_of(body)
+    _check_room(request)
+    for _ in range(limits.CREATE_RETRIES_MAX):
+        generation = request.engine.opens.unlinked_generation
+        found = await _look_up(request, plan)
+        if found.handle is None:
+            opened, action = await _create_new(request, plan, found), CreateAction.CREATED
+        else:
+            opened, action = await _open_found(request, plan, found, found.handle, generation)
+        if opened is not None:
+            return await _answer(request, plan, opened, action)
+    raise SmbError(NtStatus.SHARING_VIOLATION)
+
+
+def _check_room(request: Request) -> None:
+    session = request.session_of()
+    if len(session.opens) >= limits.OPENS_PER_SESSION_MAX:
+        raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
+    if request.engine.opens.count >= request.engine.config.opens_max:
+        raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
+
+
+async def _look_up(request: Request, plan: CreatePlan) -> Found:
+    tree = request.tree_of()
+    assert tree.root is not None
+    try:
+        return await request.engine.filesystem.lookup(tree.root, plan.components, tree.credentials)
+    except PathMissing as error:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    except OSError as error:
+        if error.errno == errno.EXDEV:  # a symlink that leads out of the share
+            raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND) from error
+        raise
+
+
+# --- a file that is not there ------------------------------------------------------------------------------------
+
+
+async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open | None:
+    """Make the file and open it.  None when somebody else made it meanwhile."""
+    tree, engine = request.tree_of(), request.engine
+    root = tree.root
+    assert root is not None
+    if not plan.creates:
+        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    if not tree.writable:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if plan.delete_on_close and plan.attributes & FileAttributes.READONLY:
+        raise SmbError(NtStatus.CANNOT_DELETE)
+    is_directory = plan.must_be_directory
+    try:
+        if is_directory:
+            handle = await engine.filesystem.create_directory(
+                root, found.components, plan.attributes & ~FileAttributes.ARCHIVE, tree.credentials
+            )
+        else:
+            handle = await engine.filesystem.create_file(
+                root, found.components, os.O_RDWR, plan.attributes | FileAttributes.ARCHIVE, tree.credentials
+            )
+    except FileExistsError:
+        return None
+    granted = plan.desired_access & ~int(AccessMask.MAXIMUM_ALLOWED)
+    if plan.desired_access & AccessMask.MAXIMUM_ALLOWED:
+        granted |= FILE_ALL_ACCESS
+    try:
+        name = found.components[-1]
+        facts = await engine.filesystem.facts(root, handle, name, tree.credentials)
+        opened = _enter(request, plan, found.components, facts, granted)
+    except BaseException:
+        await CloseHandle(handle)
+        raise
+    opened.handle = handle
+    await _reserve(request, plan, opened)
+    return opened
+
+
+# --- a file that is there ----------------------------------------------------------------------------------------
+
+
+async def _open_found(
+    request: Request, plan: CreatePlan, found: Found, path_handle: Handle, generation: int
+) -> tuple[Open | None, CreateAction]:
+    """Open the file that a lookup found.  (None, ...) when its name went away meanwhile."""
+    opened = None
+    try:
+        assert found.facts is not None
+        _check_kind(plan, found.facts)
+        granted = await _rights(request, plan, found, path_handle)
+        if request.engine.opens.unlinked_generation != generation:
+            facts = await Stat(path_handle)
+            if facts.link_count == 0:
+                return None, CreateAction.OPENED
+        opened = _enter(request, plan, found.components, found.facts, granted)
+        opened.handle = await _open_for_data(opened, plan, path_handle)
+    except BaseException:
+        if opened is not None:
+            await _abandon(request, opened)
+        raise
+    finally:
+        if opened is None or opened.handle != path_handle:
+            await CloseHandle(path_handle)
+    if not plan.truncates:
+        return opened, CreateAction.OPENED
+    await _overwrite(request, plan, opened)
+    superseded = plan.disposition == CreateDisposition.SUPERSEDE
+    return opened, CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
+
+
+def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
+    """[MS-FSA] 2.1.5.1.2: what is there must be what was asked for."""
+    is_directory = stat.S_ISDIR(facts.status.mode)
+    if plan.disposition == CreateDisposition.CREATE:
+        raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
+    if plan.must_be_directory and not is_directory:
+        raise SmbError(NtStatus.NOT_A_DIRECTORY)
+    if is_directory:
+        if plan.options & CreateOptions.FILE_NON_DIRECTORY_FILE:
+            raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
+        if plan.truncates:
+            raise SmbError(NtStatus.INVALID_PARAMETER)
+        return
+    if plan.truncates:
+        protected = facts.attributes & (FileAttributes.HIDDEN | FileAttributes.SYSTEM)
+        if facts.attributes & FileAttributes.READONLY or protected & ~plan.attributes:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+    if facts.attributes & FileAttributes.READONLY:
+        if plan.desired_access & WRITE_DATA:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        if plan.delete_on_close:
+            raise SmbError(NtStatus.CANNOT_DELETE)
+
+
+async def _rights(request: Request, plan: CreatePlan, found: Found, handle: Handle) -> int:
+    tree, engine, facts = request.tree_of(), request.engine, found.facts
+    assert facts is not None
+    if plan.truncates and not tree.writable:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    granted = await grant(engine, tree, found.components, handle, facts, plan.desired_access)
+    if facts.attributes & FileAttributes.READONLY and not stat.S_ISDIR(facts.status.mode):
+        granted &= ~WRITE_DATA
+    if plan.delete_on_close:
+        if not granted & AccessMask.DELETE or not found.components:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        is_directory = stat.S_ISDIR(facts.status.mode)
+        if is_directory and not await engine.filesystem.directory_is_empty(handle, tree.credentials):
+            raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
+    return granted
+
+
+async def _open_for_data(opened: Open, plan: CreatePlan, path_handle: Handle) -> Handle:
+    """A handle that can do what was granted; the O_PATH one itself when no data is wanted."""
+    reads = opened.granted_access & READ_RIGHTS
+    writes = (opened.granted_access & WRITE_DATA or plan.truncates) and not opened.is_directory
+    if not reads and not writes:
+        return path_handle
+    kind = stat.S_IFMT(opened.facts.status.mode)
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    flags = os.O_RDWR if reads and writes else os.O_WRONLY if writes else os.O_RDONLY
+    return await Reopen(path_handle, flags | os.O_NONBLOCK | os.O_NOCTTY, opened.credentials)
+
+
+async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
+    """[MS-FSA] 2.1.5.1.2.1: empty the file and give it the attributes that were sent."""
+    root, handle = opened.tree.root, opened.handle
+    assert root is not None and handle is not None
+    try:
+        await Truncate(handle, 0)
+        attributes = plan.attributes | FileAttributes.ARCHIVE
+        if attributes != opened.facts.attributes and root.store_dos_attributes:
+            await request.engine.filesystem.set_attributes(
+                root, handle, opened.facts, int(attributes), None, opened.credentials
+            )
+    except BaseException:
+        await _abandon(request, opened)
+        raise
+    await _reserve(request, plan, opened)
+    await refresh(request.engine, opened)
+
+
+# --- common to both ----------------------------------------------------------------------------------------------
+
+
+def _enter(
+    request: Request, plan: CreatePlan, components: tuple[str, ...], facts: FileFacts, granted: int
+) -> Open:
+    """Check what others do with the file and enter the open, without waiting in between."""
+    session, tree, opens = request.session_of(), request.tree_of(), request.engine.opens
+    if session.session_id not in request.engine.sessions or tree.closing:
+        raise SmbError(NtStatus.USER_SESSION_DELETED)
+    _check_room(request)
+    file = opens.file_for(facts.status.identity)
+    if file.delete_pending:
+        raise SmbError(NtStatus.DELETE_PENDING)
+    if file.refuses(granted | (WRITE_DATA if plan.truncates else 0), plan.share_access):
+        raise SmbError(NtStatus.SHARING_VIOLATION)
+    volatile = 0
+    while volatile in (0, 0xFFFF_FFFF_FFFF_FFFF) or volatile in session.opens:
+        volatile = int.from_bytes(request.engine.entropy(8), "little")
+    opened = Open(
+        session, tree, file, opens.next_file_id(volatile), components, granted, plan.share_access, plan.options, facts,
+        stat.S_ISDIR(facts.status.mode),
+    )  # fmt: skip
+    opened.mode = plan.options & MODE_OPTIONS
+    opened.delete_on_close = plan.delete_on_close
+    opens.add(opened, volatile)
+    opened.busy += 1
+    request.opened = opened
+    return opened
+
+
+async def _abandon(request: Request, opened: Open) -> None:
+    """The open came to nothing: take it back, without deleting what it was to delete."""
+    opened.delete_on_close = False
+    await close_open(request.engine, opened, own_use=1)
+
+
+async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
+    """[MS-SMB2] 2.2.13.2.6: set space aside where the file system can; where it cannot, the size is a mere hint."""
+    if not plan.allocation_size or opened.is_directory or opened.handle is None:
+        return
+    if plan.allocation_size >= 1 << 63:
+        await _abandon(request, opened)
+        raise SmbError(NtStatus.DISK_FULL)
+    try:
+        await Allocate(opened.handle, FALLOC_FL_KEEP_SIZE, 0, plan.allocation_size)
+        await refresh(request.engine, opened)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            await _abandon(request, opened)
+            raise
+
+
+async def _answer(request: Request, plan: CreatePlan, opened: Open, action: CreateAction) -> Response:
+    request.chain.opened = opened
+    facts = opened.facts
+    creation, access, write, change = times_of(facts)
+    contexts: list[tuple[bytes, bytes]] = []
+    if plan.wants_maximal_access:
+        contexts.append((create_contexts.QUERY_MAXIMAL_ACCESS, await _maximal_access(request, plan, opened)))
+    if plan.wants_disk_id:
+        disk_id = create_contexts.encode_disk_id(facts.status.inode, facts.status.device)
+        contexts.append((create_contexts.QUERY_ON_DISK_ID, disk_id))
+    answer = CreateResponse(
+        oplock_level=0,
+        flags=0,
+        create_action=action,
+        creation_time=creation,
+        last_access_time=access,
+        last_write_time=write,
+        change_time=change,
+        allocation_size=0 if opened.is_directory else facts.status.allocated,
+        end_of_file=0 if opened.is_directory else facts.status.size,
+        file_attributes=attributes_of(facts),
+        file_id=opened.file_id,
+        contexts=contexts,
+    )
+    return Response(answer.encode())
+
+
+async def _maximal_access(request: Request, plan: CreatePlan, opened: Open) -> bytes:
+    """[MS-SMB2] 3.3.5.9.5: not computed again for a client whose copy is still good."""
+    unchanged = filetime_from_ns(opened.facts.status.modified_ns)
+    if plan.maximal_access_timestamp and plan.maximal_access_timestamp == unchanged:
+        return create_contexts.encode_maximal_access(NtStatus.NONE_MAPPED, 0)
+    assert opened.handle is not None
+    mask = await maximal_access(request.engine, opened.tree, opened.components, opened.handle, opened.facts)
+    return create_contexts.encode_maximal_access(NtStatus.SUCCESS, mask)

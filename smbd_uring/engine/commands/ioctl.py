@@ -1,0 +1,61 @@
+"""IOCTL: the negotiation check, and a clean refusal of everything that is not there yet.
+
+Knows: [MS-SMB2] 3.3.5.15.  Must not know: files.
+"""
+
+from __future__ import annotations
+
+from smbd_uring.engine.commands.read_write import check_charge
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.wire.const import Dialect, FsctlCode, IoctlFlags
+from smbd_uring.wire.data import IoctlRequest, IoctlResponse
+from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
+from smbd_uring.wire.ioctl import ValidateNegotiateInfoRequest, ValidateNegotiateInfoResponse
+from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.pdu import FileId
+
+
+async def ioctl(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.15."""
+    body = IoctlRequest.decode(request.message)
+    check_charge(request, max(len(body.input), body.max_input_response + body.max_output_response))
+    if body.flags != IoctlFlags.IS_FSCTL:
+        raise SmbError(NtStatus.NOT_SUPPORTED)
+    if max(len(body.input), body.max_output_response) > request.engine.config.transact_bytes_max:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if body.ctl_code == FsctlCode.VALIDATE_NEGOTIATE_INFO:
+        return _validate_negotiate_info(request, body)
+    if body.ctl_code in (FsctlCode.DFS_GET_REFERRALS, FsctlCode.DFS_GET_REFERRALS_EX):
+        raise SmbError(NtStatus.FS_DRIVER_REQUIRED)
+    if body.file_id != FileId.ANY or request.related:
+        request.use_open(body.file_id)
+    raise SmbError(NtStatus.NOT_SUPPORTED)
+
+
+def _validate_negotiate_info(request: Request, body: IoctlRequest) -> Response:
+    """[MS-SMB2] 3.3.5.15.12: whoever changed the NEGOTIATE on its way is found out, and the connection ends."""
+    connection = request.connection
+    if connection.dialect == Dialect.SMB_3_1_1:
+        raise ProtocolViolation("VALIDATE_NEGOTIATE_INFO on 3.1.1")
+    try:
+        asked = ValidateNegotiateInfoRequest.decode(body.input)
+    except MalformedMessage as error:
+        raise ProtocolViolation(f"a VALIDATE_NEGOTIATE_INFO that does not decode: {error}") from error
+    same = (
+        bytes(asked.guid) == connection.client_guid
+        and asked.capabilities == connection.client_capabilities
+        and asked.security_mode == connection.client_security_mode
+        and tuple(asked.dialects) == connection.client_dialects
+    )
+    if not same:
+        raise ProtocolViolation("the client's NEGOTIATE was changed on its way")
+    answer = ValidateNegotiateInfoResponse(
+        capabilities=connection.capabilities,
+        guid=request.engine.config.server_guid,
+        security_mode=connection.server_security_mode,
+        dialect=int(connection.dialect or 0),
+    ).encode()
+    if body.max_output_response < len(answer):
+        raise ProtocolViolation("VALIDATE_NEGOTIATE_INFO without room for the answer")
+    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=FileId.ANY, output=answer).encode())

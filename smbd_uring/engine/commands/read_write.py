@@ -1,0 +1,101 @@
+"""READ, WRITE and FLUSH: the data itself.
+
+Knows: [MS-SMB2] 3.3.5.11, 3.3.5.12, 3.3.5.13.  Must not know: buffers' origin, how the kernel is asked.
+"""
+
+from __future__ import annotations
+
+from smbd_uring.engine.credits import charge_needed
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.ports import Handle, ReadAt, Stat, Synchronize, WriteAt
+from smbd_uring.wire.const import AccessMask, CreateOptions, WriteFlags
+from smbd_uring.wire.data import (
+    FlushRequest,
+    FlushResponse,
+    ReadRequest,
+    WriteRequest,
+    WriteResponse,
+    encode_read_response_head,
+)
+from smbd_uring.wire.ntstatus import NtStatus
+
+READ_RIGHTS = int(AccessMask.FILE_READ_DATA | AccessMask.FILE_EXECUTE)
+WRITE_RIGHTS = int(AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA)
+OFFSET_MAX = (1 << 63) - 1
+WRITE_TO_END_OF_FILE = (1 << 64) - 1
+"""[MS-FSA] 2.1.5.4: this offset means wherever the file ends."""
+
+
+async def read(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.12."""
+    body = ReadRequest.decode(request.message)
+    check_charge(request, body.length)
+    opened = request.use_open(body.file_id)
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
+    if body.length > request.engine.config.read_bytes_max or body.offset > OFFSET_MAX - body.length:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if body.channel or not opened.granted_access & READ_RIGHTS:
+        raise SmbError(NtStatus.INVALID_PARAMETER if body.channel else NtStatus.ACCESS_DENIED)
+    data = await ReadAt(_handle(opened), body.offset, body.length) if body.length else b""
+    if len(data) < body.minimum_count or (body.length and not data):
+        raise SmbError(NtStatus.END_OF_FILE)
+    request.engine.bytes_read += len(data)
+    opened.position = body.offset + len(data)
+    return Response(encode_read_response_head(len(data)), data)
+
+
+async def write(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.13."""
+    body = WriteRequest.decode(request.message)
+    length = len(body.data)
+    check_charge(request, length)
+    opened = request.use_open(body.file_id)
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
+    if length > request.engine.config.write_bytes_max or body.channel:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if not opened.granted_access & WRITE_RIGHTS:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    handle = _handle(opened)
+    offset = body.offset
+    if offset == WRITE_TO_END_OF_FILE:
+        offset = (await Stat(handle)).size
+    if offset > OFFSET_MAX - length:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if not opened.granted_access & AccessMask.FILE_WRITE_DATA and offset < (await Stat(handle)).size:
+        raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
+    written = await WriteAt(handle, offset, body.data) if length else 0
+    write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH
+    if write_through and written:
+        await Synchronize(handle, data_only=True)
+    request.engine.bytes_written += written
+    opened.position = offset + written
+    return Response(WriteResponse(count=written).encode())
+
+
+async def flush(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.11: answered when the data is on the disk."""
+    body = FlushRequest.decode(request.message)
+    opened = request.use_open(body.file_id)
+    if not opened.granted_access & WRITE_RIGHTS:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    await Synchronize(_handle(opened))
+    return Response(FlushResponse().encode())
+
+
+def check_charge(request: Request, payload_bytes: int) -> None:
+    """[MS-SMB2] 3.3.5.2.5: the request must have paid for its payload, in whichever direction it goes."""
+    if request.connection.supports_multi_credit:
+        paid = max(request.header.credit_charge, 1)
+    else:
+        paid = 1
+    if charge_needed(payload_bytes) > paid:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+
+
+def _handle(opened: Open) -> Handle:
+    assert opened.handle is not None
+    return opened.handle

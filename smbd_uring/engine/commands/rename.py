@@ -1,0 +1,91 @@
+"""The two halves of SET_INFO that give names: rename and hard link.
+
+Knows: [MS-FSA] 2.1.5.15.11 (rename), 2.1.5.15.7 (link).  Must not know: how the kernel moves a name.
+"""
+
+from __future__ import annotations
+
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.names import components_of
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.request import Request
+from smbd_uring.ports import CloseHandle, PathMissing
+from smbd_uring.wire.const import AccessMask, FileAttributes
+from smbd_uring.wire.fscc import LinkInformation, RenameInformation
+from smbd_uring.wire.ntstatus import NtStatus
+
+
+async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.11: the name that the handle was opened by becomes another one."""
+    asked = RenameInformation.decode(buffer)
+    if not opened.granted_access & AccessMask.DELETE:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if not opened.components:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    new = _target(asked.root_directory, asked.file_name)
+    engine, old, root = request.engine, opened.components, opened.tree.root
+    assert root is not None
+    if opened.is_directory and engine.opens.opens_below(opened.tree.share.path, old):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    replace = await _may_take(request, opened, new, asked.replace_if_exists)
+    try:
+        final = await engine.filesystem.rename(
+            root, old, new, opened.file.identity, replace, opened.credentials
+        )
+    except PathMissing as error:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    engine.opens.unlinked_generation += 1
+    for other in opened.file.opens:
+        if other.components == old and other.tree.share.path == opened.tree.share.path:
+            other.components = final
+
+
+async def link(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.7: one more name for a file; directories have only one."""
+    asked = LinkInformation.decode(buffer)
+    if opened.is_directory:
+        raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
+    new = _target(asked.root_directory, asked.file_name)
+    root = opened.tree.root
+    assert root is not None
+    replace = await _may_take(request, opened, new, asked.replace_if_exists)
+    try:
+        await request.engine.filesystem.link(
+            root, opened.components, new, opened.file.identity, replace, opened.credentials
+        )
+    except PathMissing as error:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+
+
+def _target(root_directory: int, name: str) -> tuple[str, ...]:
+    if root_directory:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    new = components_of(name.removeprefix("\\"))
+    if not new:
+        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
+    return new
+
+
+async def _may_take(request: Request, opened: Open, new: tuple[str, ...], replace: bool) -> bool:
+    """Whether the new name may be taken; OBJECT_NAME_COLLISION or ACCESS_DENIED when what is there stands in the way.
+
+    Result: whether something may be replaced.  The kernel has the last word: without `replace` it refuses atomically.
+    """
+    root = opened.tree.root
+    assert root is not None
+    try:
+        found = await request.engine.filesystem.lookup(root, new, opened.credentials)
+    except PathMissing as error:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    if found.handle is None or found.facts is None:
+        return replace
+    await CloseHandle(found.handle)
+    identity = found.facts.status.identity
+    if identity == opened.file.identity:
+        return replace
+    if not replace:
+        raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
+    in_use = request.engine.opens.file(identity) is not None
+    if in_use or found.facts.attributes & (FileAttributes.DIRECTORY | FileAttributes.READONLY):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    return True

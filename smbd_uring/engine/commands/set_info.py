@@ -1,0 +1,190 @@
+"""SET_INFO: change a file's attributes, times, size, name, or mark it for deletion.
+
+Knows: [MS-SMB2] 3.3.5.21, [MS-FSA] 2.1.5.15.  Must not know: layouts (`wire.fscc`), system calls.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Awaitable, Callable
+
+from smbd_uring.engine.commands.read_write import check_charge
+from smbd_uring.engine.commands.rename import link, rename
+from smbd_uring.engine.create_plan import ATTRIBUTES_STORED
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.ports import Allocate, Handle, SetTimes, Truncate
+from smbd_uring.wire.const import AccessMask, FileAttributes, FileInfoClass, InfoType
+from smbd_uring.wire.fscc import (
+    AllocationInformation,
+    BasicInformation,
+    DispositionInformation,
+    EndOfFileInformation,
+    ModeInformation,
+    PositionInformation,
+)
+from smbd_uring.wire.names import ns_from_filetime
+from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.query import SetInfoRequest, SetInfoResponse
+
+FALLOC_FL_KEEP_SIZE = 1
+SIZE_MAX = (1 << 63) - 1
+TIME_UNCHANGED = (0, 0xFFFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFE)
+"""[MS-FSCC] 2.4.7: 0 leaves a time alone; -1 and -2 stop and resume implicit updates of this handle."""
+
+ATTRIBUTES_SETTABLE = 0x0000_7FB7 | FileAttributes.DIRECTORY
+Setter = Callable[[Request, Open, memoryview], Awaitable[None]]
+
+
+async def set_info(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.21."""
+    body = SetInfoRequest.decode(request.message)
+    check_charge(request, len(body.buffer))
+    if len(body.buffer) > request.engine.config.transact_bytes_max:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    opened = request.use_open(body.file_id)
+    if body.info_type == InfoType.FILE:
+        setter = SETTERS.get(body.file_info_class)
+        if setter is None:
+            raise SmbError(NtStatus.INVALID_INFO_CLASS)
+        if not opened.tree.writable and body.file_info_class != FileInfoClass.POSITION:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        await setter(request, opened, body.buffer)
+    elif body.info_type in (InfoType.FILESYSTEM, InfoType.SECURITY, InfoType.QUOTA):
+        raise SmbError(NtStatus.NOT_SUPPORTED)
+    else:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    return Response(SetInfoResponse().encode())
+
+
+def _need(opened: Open, right: int) -> None:
+    if not opened.granted_access & right:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+
+
+def _handle(opened: Open) -> Handle:
+    assert opened.handle is not None
+    return opened.handle
+
+
+async def _set_basic(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.2."""
+    _need(opened, AccessMask.FILE_WRITE_ATTRIBUTES)
+    asked = BasicInformation.decode(buffer)
+    for time in (asked.creation_time, asked.last_access_time, asked.last_write_time, asked.change_time):
+        if time not in TIME_UNCHANGED and time > SIZE_MAX:
+            raise SmbError(NtStatus.INVALID_PARAMETER)
+    attributes = _attributes(opened, asked.file_attributes)
+    created_ns = _time(asked.creation_time)
+    if attributes is not None or created_ns is not None:
+        facts = await refresh(request.engine, opened)
+        root = opened.tree.root
+        assert root is not None
+        if root.store_dos_attributes:
+            await request.engine.filesystem.set_attributes(
+                root, _handle(opened), facts, attributes, created_ns, opened.credentials
+            )
+    accessed_ns, modified_ns = _time(asked.last_access_time), _time(asked.last_write_time)
+    if accessed_ns is not None or modified_ns is not None:
+        await SetTimes(_handle(opened), accessed_ns, modified_ns, opened.credentials)
+
+
+def _time(filetime: int) -> int | None:
+    return None if filetime in TIME_UNCHANGED else ns_from_filetime(filetime)
+
+
+def _attributes(opened: Open, asked: int) -> int | None:
+    """The attributes to store, or None to leave them; 0 means no change, NORMAL means none of the others."""
+    if asked == 0:
+        return None
+    if asked & ~int(ATTRIBUTES_SETTABLE):
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if asked & FileAttributes.DIRECTORY and not opened.is_directory:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if asked & FileAttributes.TEMPORARY and opened.is_directory:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    return asked & ATTRIBUTES_STORED
+
+
+async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.5."""
+    size = EndOfFileInformation.decode(buffer).end_of_file
+    _check_size(opened, size)
+    await Truncate(_handle(opened), size)
+
+
+async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.1: less than the file holds cuts it; more sets space aside without changing its size."""
+    size = AllocationInformation.decode(buffer).allocation_size
+    _check_size(opened, size)
+    facts = await refresh(request.engine, opened)
+    if size < facts.status.size:
+        await Truncate(_handle(opened), size)
+    elif size > facts.status.allocated:
+        try:
+            await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+
+
+def _check_size(opened: Open, size: int) -> None:
+    _need(opened, AccessMask.FILE_WRITE_DATA)
+    if opened.is_directory or size > SIZE_MAX:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+
+
+async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.3: mark the file for deletion, or take the mark off."""
+    _need(opened, AccessMask.DELETE)
+    delete = DispositionInformation.decode(buffer).delete_pending
+    if not delete:
+        opened.file.delete_pending = False
+        opened.delete_on_close = False
+        return
+    if not opened.components:
+        raise SmbError(NtStatus.CANNOT_DELETE)
+    facts = await refresh(request.engine, opened)
+    if facts.attributes & FileAttributes.READONLY:
+        raise SmbError(NtStatus.CANNOT_DELETE)
+    if opened.is_directory and not await request.engine.filesystem.directory_is_empty(
+        _handle(opened), opened.credentials
+    ):
+        raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
+    opened.file.delete_pending = True
+
+
+async def _set_position(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.10: remembered for the one that asks; READ and WRITE name their own offsets."""
+    position = PositionInformation.decode(buffer).current_byte_offset
+    if position > SIZE_MAX:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    opened.position = position
+
+
+async def _set_mode(request: Request, opened: Open, buffer: memoryview) -> None:
+    """[MS-FSA] 2.1.5.15.9."""
+    mode = ModeInformation.decode(buffer).mode
+    if mode & ~0x0000_103E:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    opened.mode = mode
+
+
+async def _set_full_ea(request: Request, opened: Open, buffer: memoryview) -> None:
+    _need(opened, AccessMask.FILE_WRITE_EA)
+    raise SmbError(NtStatus.EAS_NOT_SUPPORTED)
+
+
+SETTERS: dict[int, Setter] = {
+    FileInfoClass.BASIC: _set_basic,
+    FileInfoClass.RENAME: rename,
+    FileInfoClass.LINK: link,
+    FileInfoClass.DISPOSITION: _set_disposition,
+    FileInfoClass.POSITION: _set_position,
+    FileInfoClass.FULL_EA: _set_full_ea,
+    FileInfoClass.MODE: _set_mode,
+    FileInfoClass.ALLOCATION: _set_allocation,
+    FileInfoClass.END_OF_FILE: _set_end_of_file,
+}

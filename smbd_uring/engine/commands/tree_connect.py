@@ -1,0 +1,164 @@
+"""TREE_CONNECT and TREE_DISCONNECT: from a session to a share.
+
+Knows: [MS-SMB2] 3.3.5.7, 3.3.5.8.  Must not know: who may use a share (the companion decides), smb.conf.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from smbd_uring import limits
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.session import Session, Tree
+from smbd_uring.engine.teardown import close_tree
+from smbd_uring.ports import (
+    AskShare,
+    AskTree,
+    CloseHandle,
+    Credentials,
+    ShareAnswer,
+    ShareFlags,
+    ShareRoot,
+    TellTreeDisconnect,
+    TreeFlags,
+    TreeStatus,
+)
+from smbd_uring.wire.const import AccessMask, ShareFlag, ShareType
+from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.tree import (
+    TreeConnectRequest,
+    TreeConnectResponse,
+    TreeDisconnectRequest,
+    TreeDisconnectResponse,
+)
+
+log = logging.getLogger("smbd.engine")
+
+READ_ONLY_ACCESS = (
+    AccessMask.FILE_READ_DATA
+    | AccessMask.FILE_READ_EA
+    | AccessMask.FILE_EXECUTE
+    | AccessMask.FILE_READ_ATTRIBUTES
+    | AccessMask.READ_CONTROL
+    | AccessMask.SYNCHRONIZE
+)
+SHARE_NAME_CHARACTERS_MAX = 80
+
+STATUS_OF_TREE: dict[TreeStatus, NtStatus] = {
+    TreeStatus.NO_MEMORY: NtStatus.NO_MEMORY,
+    TreeStatus.NO_SHARE: NtStatus.BAD_NETWORK_NAME,
+    TreeStatus.NO_USER: NtStatus.ACCESS_DENIED,
+    TreeStatus.INVALID_USER: NtStatus.ACCESS_DENIED,
+    TreeStatus.HOST_DENIED: NtStatus.ACCESS_DENIED,
+    TreeStatus.CONNECTION_EXISTS: NtStatus.ACCESS_DENIED,
+    TreeStatus.TOO_MANY_CONNECTIONS: NtStatus.REQUEST_NOT_ACCEPTED,
+    TreeStatus.TOO_MANY_SESSIONS: NtStatus.TOO_MANY_SESSIONS,
+    TreeStatus.ERROR: NtStatus.ACCESS_DENIED,
+}
+
+
+async def tree_connect(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.7."""
+    body = TreeConnectRequest.decode(request.message)
+    session = request.session_of()
+    if len(session.trees) >= limits.TREES_PER_SESSION_MAX:
+        raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
+    share = await _share(body.path)
+    if share.flags & ShareFlags.ENCRYPT_DATA and session.sealer is None:
+        log.warning("%s: share %s encrypts and this client cannot", request.connection.address, share.name)
+        raise SmbError(NtStatus.ACCESS_DENIED)
+
+    tree_id = session.allocate_tree_id()
+    flags = await _permission(request, session, share, tree_id)
+    try:
+        tree = await _open_tree(request, session, share, tree_id, flags)
+    except BaseException:
+        await TellTreeDisconnect(session.session_id, tree_id)
+        raise
+    session.trees[tree_id] = tree
+    request.header.tree_id = tree_id
+    answer = TreeConnectResponse(
+        share_type=ShareType.PIPE if tree.is_pipe else ShareType.DISK,
+        share_flags=int(ShareFlag.ENCRYPT_DATA) if tree.encrypt_data else 0,
+        capabilities=0,
+        maximal_access=tree.maximal_access,
+    )
+    return Response(answer.encode())
+
+
+async def tree_disconnect(request: Request) -> Response:
+    """[MS-SMB2] 3.3.5.8."""
+    TreeDisconnectRequest.decode(request.message)
+    await close_tree(request.engine, request.tree_of())
+    return Response(TreeDisconnectResponse().encode())
+
+
+async def _share(path: str) -> ShareAnswer:
+    r"""The share that \\server\share names; the server's own name is the client's business."""
+    parts = path.split("\\")
+    if len(parts) < 4 or parts[0] or parts[1] or not parts[3]:
+        raise SmbError(NtStatus.BAD_NETWORK_NAME if parts else NtStatus.INVALID_PARAMETER)
+    name = parts[3]
+    if len(name) > SHARE_NAME_CHARACTERS_MAX:
+        raise SmbError(NtStatus.BAD_NETWORK_NAME)
+    share = await AskShare(name)
+    if share is None or not share.flags & ShareFlags.AVAILABLE:
+        raise SmbError(NtStatus.BAD_NETWORK_NAME)
+    return share
+
+
+async def _permission(request: Request, session: Session, share: ShareAnswer, tree_id: int) -> TreeFlags:
+    answer = await AskTree(
+        session.account, session.account_flags, session.session_id, tree_id, share.name, request.connection.address
+    )
+    if answer.status != TreeStatus.OK:
+        raise SmbError(STATUS_OF_TREE.get(answer.status, NtStatus.ACCESS_DENIED))
+    return answer.flags
+
+
+async def _open_tree(
+    request: Request, session: Session, share: ShareAnswer, tree_id: int, flags: TreeFlags
+) -> Tree:
+    writable = bool(flags & TreeFlags.WRITABLE)
+    maximal_access = int(AccessMask.FILE_ALL_ACCESS if writable else READ_ONLY_ACCESS)
+    credentials = _credentials(session, share)
+    root = None
+    if not share.flags & ShareFlags.PIPE:
+        root = await _open_root(request, share)
+    if session.session_id not in request.engine.sessions:
+        if root is not None:
+            await CloseHandle(root.handle)
+        raise SmbError(NtStatus.USER_SESSION_DELETED)
+    return Tree(session, tree_id, share, flags, root, credentials, maximal_access)
+
+
+async def _open_root(request: Request, share: ShareAnswer) -> ShareRoot:
+    try:
+        handle = await request.engine.filesystem.open_root(share.path)
+    except OSError as error:
+        log.error("share %s: %s cannot be opened: %s", share.name, share.path, error.strerror)
+        raise SmbError(NtStatus.BAD_NETWORK_NAME) from error
+    return ShareRoot(
+        handle=handle,
+        follow_symlinks=bool(share.flags & ShareFlags.FOLLOW_SYMLINKS),
+        cross_mounts=bool(share.flags & ShareFlags.CROSSMNT),
+        hide_dot_files=bool(share.flags & ShareFlags.HIDE_DOT_FILES),
+        store_dos_attributes=bool(share.flags & ShareFlags.STORE_DOS_ATTRS),
+        create_mask=share.create_mask,
+        directory_mask=share.directory_mask,
+        force_create_mode=share.force_create_mode,
+        force_directory_mode=share.force_directory_mode,
+        veto_list=share.veto_list,
+    )
+
+
+def _credentials(session: Session, share: ShareAnswer) -> Credentials:
+    """The session's identity, unless the share forces another."""
+    own = session.credentials
+    if share.force_uid is None and share.force_gid is None:
+        return own
+    uid = own.uid if share.force_uid is None else share.force_uid
+    gid = own.gid if share.force_gid is None else share.force_gid
+    groups = own.groups if share.force_uid is None else ()
+    return Credentials(uid, gid, groups)

@@ -1,0 +1,135 @@
+"""One transport connection: what was negotiated on it, its credits, its allowances, its frames.
+
+Knows: [MS-SMB2] 3.3.1.7 (connection), flow control.  Must not know: commands, sessions' contents.
+
+Two allowances keep a client from using more than its share ([limits](../limits.py)): payload being worked on
+(`OUTSTANDING_BYTES_MAX`; further frames wait here, unparsed) and reply bytes not yet sent (`SEND_QUEUE_BYTES_MAX`).
+When either is used up the connection is not read from until it recovers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from smbd_uring import limits
+from smbd_uring.crypto.keys import PreauthIntegrity
+from smbd_uring.engine.credits import CreditWindow
+from smbd_uring.ports import Buffer, Driver
+from smbd_uring.wire.const import Dialect, SigningAlgorithm
+from smbd_uring.wire.framing import FrameBuffer
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.chain import Chain
+    from smbd_uring.engine.request import Request
+    from smbd_uring.engine.scheduler import Timer
+    from smbd_uring.engine.session import Session
+
+
+class Connection:
+    """State of one client's connection.  `dialect` is None until NEGOTIATE was answered."""
+
+    __slots__ = (
+        "_driver", "_next_async_id", "_reading_paused", "address", "async_requests", "authenticated",
+        "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
+        "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
+        "credits_max", "dialect", "frames", "is_closed", "multi_protocol", "preauth", "requests",
+        "server_security_mode", "sessions", "signing_algorithm",
+    )  # fmt: skip
+
+    def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
+        self._driver = driver
+        self._next_async_id = 1
+        self._reading_paused = False
+        self.connection_id = connection_id
+        self.address = address
+        self.is_closed = False
+        self.frames = FrameBuffer(limits.UNAUTHENTICATED_FRAME_BYTES_MAX)
+        self.backlog: deque[memoryview] = deque()
+        self.bytes_in_work = 0
+        self.bytes_unsent = 0
+        self.bytes_sent = 0
+        self.credits = CreditWindow()
+        self.credits_max = credits_max
+        # what NEGOTIATE settles
+        self.dialect: Dialect | None = None
+        self.multi_protocol = False
+        self.client_guid = bytes(16)
+        self.client_capabilities = 0
+        self.client_security_mode = 0
+        self.client_dialects: tuple[int, ...] = ()
+        self.server_security_mode = 0
+        self.capabilities = 0
+        self.preauth: PreauthIntegrity | None = None
+        self.cipher: int | None = None
+        self.signing_algorithm: int = SigningAlgorithm.HMAC_SHA256
+        # who uses it
+        self.authenticated = False
+        self.authentication_timer: Timer | None = None
+        self.sessions: dict[int, Session] = {}
+        self.requests: dict[int, Request] = {}
+        self.async_requests: dict[int, Request] = {}
+
+    @property
+    def is_smb3(self) -> bool:
+        """Whether the dialect is one of the 3.x family."""
+        return self.dialect is not None and self.dialect >= Dialect.SMB_3_0
+
+    @property
+    def supports_multi_credit(self) -> bool:
+        """Whether one request may take several credits."""
+        return self.dialect is not None and self.dialect >= Dialect.SMB_2_1
+
+    def authentication_succeeded(self, frame_bytes_max: int) -> None:
+        """A session became valid: the stranger's limits no longer apply."""
+        self.authenticated = True
+        self.frames.size_max = frame_bytes_max
+        if self.authentication_timer is not None:
+            self.authentication_timer.cancel()
+            self.authentication_timer = None
+
+    def grant_credits(self, requested: int) -> int:
+        """Credits for one answer."""
+        span_max = self.credits_max if self.authenticated else limits.CREDITS_UNAUTHENTICATED_MAX
+        return self.credits.grant(requested, min(span_max, self.credits_max))
+
+    def register_async(self, request: Request) -> int:
+        """An id under which CANCEL finds a request that was answered STATUS_PENDING."""
+        async_id = self._next_async_id
+        self._next_async_id += 1
+        self.async_requests[async_id] = request
+        return async_id
+
+    # --- allowances ---
+
+    @property
+    def may_start(self) -> bool:
+        """Whether one more frame may be worked on."""
+        return self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < limits.SEND_QUEUE_BYTES_MAX
+
+    def charge(self, chain: Chain) -> None:
+        """A frame is being worked on."""
+        self.bytes_in_work += chain.cost
+
+    def refund(self, chain: Chain) -> None:
+        """The frame is answered (or waits asynchronously); harmless the second time."""
+        self.bytes_in_work -= chain.cost
+        chain.cost = 0
+
+    def send(self, segments: Sequence[Buffer], length: int) -> None:
+        """Queue one frame of `length` bytes."""
+        self.bytes_unsent += length
+        self._driver.send(self.connection_id, segments)
+
+    def update_reading(self) -> None:
+        """Pause or resume reading as the allowances say; the two thresholds keep it from flapping."""
+        if self.is_closed:
+            return
+        if self._reading_paused:
+            if not self.backlog and self.may_start and self.bytes_unsent <= limits.SEND_QUEUE_BYTES_RESUME:
+                self._reading_paused = False
+                self._driver.resume_reading(self.connection_id)
+        elif self.backlog or not self.may_start:
+            self._reading_paused = True
+            self._driver.pause_reading(self.connection_id)

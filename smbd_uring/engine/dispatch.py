@@ -1,0 +1,189 @@
+"""From a frame's messages to handlers: who may call what, in which order the checks come, and how failures end.
+
+Knows: the checks of [MS-SMB2] 3.3.5.2 that are common to all commands.  Must not know: any command's body.
+
+This is the one place where the three kinds of error meet: `SmbError`, `OSError` and `MalformedMessage` become a status
+for that request; `ProtocolViolation` ends the connection; anything else is our bug, logged with its traceback and
+answered INTERNAL_ERROR.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.chain import Chain
+from smbd_uring.engine.errors import SmbError, status_of
+from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.session_states import SessionState
+from smbd_uring.ports import CompanionUnavailable
+from smbd_uring.wire.const import Command, Dialect, HeaderFlags
+from smbd_uring.wire.error_response import encode_error_response
+from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
+from smbd_uring.wire.ntstatus import NtStatus
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.session import Session
+
+log = logging.getLogger("smbd.engine")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How a command is called: what must exist before its handler runs."""
+
+    handler: Handler
+    needs_session: bool = True
+    needs_tree: bool = True
+    allowed_when_expired: bool = False
+
+
+async def run_chain(requests: list[Request], chain: Chain, table: dict[int, Entry]) -> None:
+    """Answer the requests of one frame, one after the other.  Never raises."""
+    try:
+        for request in requests:
+            response = await _answer(request, chain, table)
+            chain.add(request, response)
+            request.engine.request_finished(request)
+        chain.flush()
+    except ProtocolViolation as violation:
+        requests[0].engine.violated(chain.connection, str(violation))
+    finally:
+        for request in requests:
+            request.engine.request_finished(request)
+        requests[0].engine.chain_finished(chain)
+
+
+async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Response:
+    try:
+        _inherit(request, chain)
+        entry = table.get(request.header.command)
+        if entry is None:
+            raise SmbError(NtStatus.INVALID_PARAMETER)
+        _check_negotiated(request)
+        _find_session(request, entry)
+        _check_protection(request)
+        if entry.needs_tree:
+            _find_tree(request)
+        if request.related and chain.create_failure is not None:
+            raise SmbError(chain.create_failure)
+        response = await entry.handler(request)
+    except SmbError as error:
+        response = Response(encode_error_response(error.data), status=error.status)
+    except MalformedMessage as error:
+        log.info("%s: malformed %s: %s", request.connection.address, request.command_name, error)
+        response = Response(encode_error_response(), status=NtStatus.INVALID_PARAMETER)
+    except OSError as error:
+        response = Response(encode_error_response(), status=status_of(error, request.command_name))
+    except CompanionUnavailable as error:
+        log.warning("%s: %s: the companion did not answer: %s", request.connection.address, request.command_name, error)
+        response = Response(encode_error_response(), status=NtStatus.IO_TIMEOUT)
+    except ProtocolViolation:
+        raise
+    except Exception:
+        log.exception("%s: %s failed by our own fault", request.connection.address, request.command_name)
+        response = Response(encode_error_response(), status=NtStatus.INTERNAL_ERROR)
+    chain.has_previous = True
+    chain.session_id = request.header.session_id
+    chain.tree_id = request.header.tree_id
+    if request.header.command == Command.CREATE:
+        failed = response.status >= NtStatus.UNSUCCESSFUL
+        chain.create_failure = response.status if failed else None
+        if failed:
+            chain.opened = None
+    return response
+
+
+def _inherit(request: Request, chain: Chain) -> None:
+    """A related request lives in the session and tree of the one before ([MS-SMB2] 3.3.5.2.7.2)."""
+    if request.related:
+        if not chain.has_previous:
+            if chain.sealed_by is not None:
+                raise ProtocolViolation("a sealed compound that begins with a related request")
+            raise SmbError(NtStatus.INVALID_PARAMETER)
+        request.header.session_id = chain.session_id
+        request.header.tree_id = chain.tree_id
+    else:
+        chain.create_failure = None
+        chain.opened = None
+
+
+def _check_negotiated(request: Request) -> None:
+    if request.connection.dialect is None and request.header.command != Command.NEGOTIATE:
+        raise ProtocolViolation(f"{request.command_name} before NEGOTIATE")
+
+
+def _find_session(request: Request, entry: Entry) -> None:
+    session = request.connection.sessions.get(request.header.session_id)
+    if session is not None and session.state is not SessionState.CLOSED:
+        request.session = session
+        session.unfinished.add(request)
+    if not entry.needs_session:
+        return
+    if request.session is None or request.session.state is SessionState.IN_PROGRESS:
+        raise SmbError(NtStatus.USER_SESSION_DELETED)
+    if request.session.state is SessionState.EXPIRED and not entry.allowed_when_expired:
+        raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
+
+
+def _check_protection(request: Request) -> None:
+    """Signature and encryption as the session demands ([MS-SMB2] 3.3.5.2.4, 3.3.5.2.9)."""
+    session = request.session
+    chain = request.chain
+    if chain.sealed_by is not None:
+        if request.header.session_id != chain.sealed_by.session_id:
+            raise ProtocolViolation("a sealed frame with a request of another session")
+        return
+    command = request.header.command
+    if session is None or not session.is_usable or command in (Command.NEGOTIATE, Command.SESSION_SETUP):
+        return
+    if session.encrypt_data:
+        raise ProtocolViolation(f"{request.command_name} in the clear on a session that encrypts")
+    if request.signed:
+        _verify(request, session)
+    elif session.signing_required:
+        log.warning("%s: unsigned %s on a session that signs", request.connection.address, request.command_name)
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    elif (
+        command == Command.TREE_CONNECT
+        and request.connection.dialect == Dialect.SMB_3_1_1
+        and not (session.is_guest or session.is_anonymous)
+    ):
+        raise ProtocolViolation("TREE_CONNECT neither signed nor sealed on 3.1.1")
+
+
+def _verify(request: Request, session: Session) -> None:
+    """[MS-SMB2] 3.3.5.2.4: a wrong signature is ACCESS_DENIED.  Guests have no key and nothing to verify."""
+    if session.signer is None:
+        return
+    header = request.header
+    is_cancel = header.command == Command.CANCEL
+    if not session.signer.verify(request.message, header.message_id, from_server=False, is_cancel=is_cancel):
+        log.warning("%s: wrong signature on %s", request.connection.address, request.command_name)
+        header.flags &= ~HeaderFlags.SIGNED
+        raise SmbError(NtStatus.ACCESS_DENIED)
+
+
+def verify_cancel(request: Request) -> bool:
+    """Whether a CANCEL is as well protected as its session demands; one that is not is ignored."""
+    session = request.connection.sessions.get(request.header.session_id)
+    if session is None or request.chain.sealed_by is session:
+        return True
+    if session.encrypt_data and session.is_usable:
+        return False
+    if request.signed and session.signer is not None:
+        return session.signer.verify(request.message, request.header.message_id, from_server=False, is_cancel=True)
+    return not session.signing_required
+
+
+def _find_tree(request: Request) -> None:
+    tree = request.session_of().trees.get(request.header.tree_id)
+    if tree is None or tree.closing:
+        raise SmbError(NtStatus.NETWORK_NAME_DELETED)
+    if tree.encrypt_data and request.chain.sealed_by is None:
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    request.tree = tree

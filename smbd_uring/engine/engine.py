@@ -1,0 +1,251 @@
+"""The engine: its tables, its entry points for a driver, and what ties connections to requests.
+
+Knows: everything an SMB server has to remember.  Must not know: sockets, clocks, descriptors, where entropy is from.
+
+A driver calls the entry points one at a time from one thread, each with `now` in seconds; the engine answers through
+the `ports.Driver` it was given.  `wall_clock` gives nanoseconds since the epoch for the times that clients see.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from smbd_uring import limits
+from smbd_uring.config import EngineConfig
+from smbd_uring.engine.chain import Chain
+from smbd_uring.engine.commands import COMMANDS
+from smbd_uring.engine.connection import Connection
+from smbd_uring.engine.dispatch import run_chain
+from smbd_uring.engine.logon_delay import LogonDelays
+from smbd_uring.engine.opens import OpenTable
+from smbd_uring.engine.receive import receive_frame
+from smbd_uring.engine.request import Request
+from smbd_uring.engine.scheduler import Scheduler
+from smbd_uring.engine.session import Session
+from smbd_uring.engine.status import describe
+from smbd_uring.engine.teardown import close_session
+from smbd_uring.ports import Buffer, Driver, Filesystem
+from smbd_uring.wire.errors import ProtocolViolation
+
+log = logging.getLogger("smbd.engine")
+
+
+class Engine:
+    """One server's protocol state."""
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        filesystem: Filesystem,
+        driver: Driver,
+        entropy: Callable[[int], bytes],
+        wall_clock: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self.filesystem = filesystem
+        self.entropy = entropy
+        self.wall_clock = wall_clock
+        self.scheduler = Scheduler(driver)
+        self.connections: dict[int, Connection] = {}
+        self.sessions: dict[int, Session] = {}
+        self.opens = OpenTable()
+        self.logon_delays = LogonDelays()
+        self.request_counts: Counter[int] = Counter()
+        self.bytes_read = 0
+        self.bytes_written = 0
+        self._driver = driver
+        self._connections_of: Counter[str] = Counter()
+        self._shutting_down = False
+
+    # --- entry points for the driver -----------------------------------------------------------------------------
+
+    def connection_made(self, connection_id: int, address: str, now: float) -> bool:
+        """A client connected from `address` (an IP address without port).  False: close it at once."""
+        self.scheduler.now = now
+        if self._shutting_down:
+            return False
+        if len(self.connections) >= self.config.connections_max:
+            log.warning("%s: refused, %d connections are open", address, len(self.connections))
+            return False
+        if self._connections_of[address] >= self.config.connections_per_address_max:
+            log.warning("%s: refused, it has %d connections already", address, self._connections_of[address])
+            return False
+        connection = Connection(self._driver, connection_id, address, self.config.credits_max)
+        connection.authentication_timer = self.scheduler.call_at(
+            now + limits.AUTHENTICATION_TIMEOUT_S, lambda: self._authentication_timed_out(connection)
+        )
+        self.connections[connection_id] = connection
+        self._watch_sending(connection)
+        self._connections_of[address] += 1
+        return True
+
+    def data_received(self, connection_id: int, data: memoryview, now: float) -> None:
+        """Bytes from a client; `data` is valid only during the call."""
+        self.scheduler.now = now
+        connection = self.connections.get(connection_id)
+        if connection is None or connection.is_closed:
+            return
+        try:
+            connection.backlog.extend(connection.frames.feed(data))
+        except ProtocolViolation as violation:
+            self.violated(connection, str(violation))
+        self._work_off(connection)
+        self._turn_over()
+
+    def data_sent(self, connection_id: int, count: int, now: float) -> None:
+        """`count` more bytes of this connection's replies are with the kernel."""
+        self.scheduler.now = now
+        connection = self.connections.get(connection_id)
+        if connection is None:
+            return
+        connection.bytes_unsent -= count
+        connection.bytes_sent += count
+        self._work_off(connection)
+        self._turn_over()
+
+    def connection_lost(self, connection_id: int, now: float) -> None:
+        """The connection is gone, by whichever side."""
+        self.scheduler.now = now
+        connection = self.connections.pop(connection_id, None)
+        if connection is None:
+            return
+        self._connections_of[connection.address] -= 1
+        if not self._connections_of[connection.address]:
+            del self._connections_of[connection.address]
+        self._end(connection)
+        self.scheduler.start(self._close_sessions(connection))
+        self._turn_over()
+
+    def completed(self, token: object, result: Any, error: BaseException | None, now: float) -> None:
+        """An effect was performed."""
+        self.scheduler.now = now
+        self.scheduler.completed(token, result, error)
+        self._turn_over()
+
+    def tick(self, now: float) -> None:
+        """Time passed."""
+        self.scheduler.now = now
+        self.scheduler.run_timers()
+        self._turn_over()
+
+    def next_deadline(self) -> float | None:
+        """When `tick` wants to be called at the latest, or None."""
+        return self.scheduler.next_deadline()
+
+    def shutdown(self, now: float) -> None:
+        """Take no further requests; answer those under way, then let every client go.  `idle` tells when it is done."""
+        self.scheduler.now = now
+        self._shutting_down = True
+        for connection in list(self.connections.values()):
+            connection.backlog.clear()
+            for request in list(connection.async_requests.values()):
+                if request.cancel is not None:
+                    request.cancel()
+            self._disconnect_when_answered(connection)
+        self._turn_over()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no connection and no work is left."""
+        return not self.connections and not self.scheduler.tasks
+
+    def status(self) -> dict[str, Any]:
+        """What the server is doing, for `smbd-uring status`."""
+        return describe(self)
+
+    # --- for requests --------------------------------------------------------------------------------------------
+
+    def start_chain(self, requests: list[Request], chain: Chain) -> None:
+        """Begin to answer one frame's requests."""
+        chain.connection.charge(chain)
+        for request in requests:
+            self.request_counts[request.header.command] += 1
+        self.scheduler.start(run_chain(requests, chain, COMMANDS))
+
+    def request_finished(self, request: Request) -> None:
+        """The request has its answer: forget it.  Harmless the second time."""
+        request.finish()
+        connection = request.connection
+        if connection.requests.get(request.header.message_id) is request:
+            del connection.requests[request.header.message_id]
+        if request.async_id:
+            connection.async_requests.pop(request.async_id, None)
+        if request.session is not None:
+            request.session.unfinished.discard(request)
+
+    def chain_finished(self, chain: Chain) -> None:
+        """A frame is answered: what it held of the connection's allowance is free again."""
+        connection = chain.connection
+        connection.refund(chain)
+        if self._shutting_down:
+            self._disconnect_when_answered(connection)
+        else:
+            self._work_off(connection)
+
+    def violated(self, connection: Connection, reason: str) -> None:
+        """The client broke the protocol: say so in the log and end its connection."""
+        if connection.is_closed:
+            return
+        log.warning("%s: connection ended: %s", connection.address, reason)
+        self.disconnect(connection)
+
+    def disconnect(self, connection: Connection) -> None:
+        """End a connection once what was answered is out."""
+        if connection.is_closed:
+            return
+        self._end(connection)
+        self._driver.disconnect(connection.connection_id)
+
+    # --- inner workings ------------------------------------------------------------------------------------------
+
+    def _turn_over(self) -> None:
+        self.scheduler.run_ready()
+
+    def _work_off(self, connection: Connection) -> None:
+        """Start the frames that wait, as far as the connection's allowances reach."""
+        if self._shutting_down:
+            return
+        try:
+            while connection.backlog and not connection.is_closed and connection.may_start:
+                receive_frame(self, connection, connection.backlog.popleft())
+        except ProtocolViolation as violation:
+            self.violated(connection, str(violation))
+        connection.update_reading()
+
+    def _end(self, connection: Connection) -> None:
+        """No more bytes in or out; requests under way finish unheard."""
+        connection.is_closed = True
+        connection.backlog.clear()
+        if connection.authentication_timer is not None:
+            connection.authentication_timer.cancel()
+        for request in list(connection.requests.values()) + list(connection.async_requests.values()):
+            if request.cancel is not None:
+                request.cancel()
+
+    async def _close_sessions(self, connection: Connection) -> None:
+        for session in list(connection.sessions.values()):
+            await close_session(self, session)
+
+    def _authentication_timed_out(self, connection: Connection) -> None:
+        self.violated(connection, f"no session within {limits.AUTHENTICATION_TIMEOUT_S:.0f} s")
+
+    def _watch_sending(self, connection: Connection) -> None:
+        """Look once in a while whether a client still takes its replies; one that does not is let go."""
+        sent_before = connection.bytes_sent
+
+        def look() -> None:
+            if connection.is_closed:
+                return
+            if connection.bytes_unsent and connection.bytes_sent == sent_before:
+                self.violated(connection, f"took none of its replies for {limits.SEND_STALL_TIMEOUT_S:.0f} s")
+            else:
+                self._watch_sending(connection)
+
+        self.scheduler.call_at(self.scheduler.now + limits.SEND_STALL_TIMEOUT_S, look)
+
+    def _disconnect_when_answered(self, connection: Connection) -> None:
+        if not connection.requests:
+            self.disconnect(connection)

@@ -1,0 +1,134 @@
+"""The cursor of one directory listing: which entries there are, and which the client has seen.
+
+Knows: the file-system port, search expressions.  Must not know: information classes, replies.
+
+The names are taken once, when the listing starts; their facts are asked for in batches as the client goes on.  An
+entry that vanishes meanwhile is left out; one that appears is not seen until the client starts again.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from smbd_uring import limits
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.opens import Open
+from smbd_uring.ports import CloseHandle, DirectoryEntry, FileFacts, ListedEntry, PathMissing
+from smbd_uring.wire.fscc.expression import name_matches
+from smbd_uring.wire.ntstatus import NtStatus
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.engine import Engine
+
+WILDCARDS = frozenset('*?<>"')
+
+
+class Listing:
+    """Goes through the entries of `opened` that match `pattern`.
+
+    `peek` shows the next entry, `advance` goes past it; an entry that did not fit in a reply is peeked at again.
+    """
+
+    __slots__ = ("_described", "_next", "_opened", "_remaining", "_started", "given", "pattern")
+
+    def __init__(self, opened: Open, pattern: str) -> None:
+        self._opened = opened
+        self._remaining: list[DirectoryEntry] = []
+        self._described: list[ListedEntry] = []
+        self._next = 0
+        self._started = False
+        self.pattern = pattern
+        self.given = 0
+        """Entries the client was given so far."""
+
+    async def peek(self, engine: Engine) -> ListedEntry | None:
+        """The next entry, or None at the end."""
+        if not self._started:
+            self._started = True
+            await self._start(engine)
+        while self._next >= len(self._described):
+            if not self._remaining:
+                return None
+            await self._describe_more(engine)
+        return self._described[self._next]
+
+    def advance(self) -> None:
+        """The entry that `peek` showed was given."""
+        self._next += 1
+        self.given += 1
+
+    async def _start(self, engine: Engine) -> None:
+        if not WILDCARDS.intersection(self.pattern):
+            await self._find_one(engine)
+            return
+        handle = self._opened.handle
+        assert handle is not None
+        entries = await engine.filesystem.list_names(handle)
+        if len(entries) > limits.DIRECTORY_ENTRIES_MAX:
+            raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
+        await self._add_dots(engine)
+        if self.pattern == "*":
+            self._remaining = entries
+        else:
+            self._remaining = [entry for entry in entries if self._matches(entry.name)]
+        self._remaining.reverse()
+
+    def _matches(self, name: bytes) -> bool:
+        try:
+            return name_matches(self.pattern, name.decode("utf-8"))
+        except UnicodeDecodeError:
+            return False
+
+    async def _add_dots(self, engine: Engine) -> None:
+        """"." and ".." come first, as Windows lists them; the share's root is its own parent."""
+        dots = [name for name in (".", "..") if name_matches(self.pattern, name)]
+        if not dots:
+            return
+        own, parent = await self._dot_facts(engine)
+        self._described += [ListedEntry(name, own if name == "." else parent) for name in dots]
+
+    async def _dot_facts(self, engine: Engine) -> tuple[FileFacts, FileFacts]:
+        opened = self._opened
+        root, handle = opened.tree.root, opened.handle
+        assert root is not None and handle is not None
+        own = await engine.filesystem.facts(root, handle, "", opened.credentials)
+        if not opened.components:
+            return own, own
+        found = await engine.filesystem.lookup(root, opened.components[:-1], opened.credentials)
+        if found.handle is None or found.facts is None:
+            return own, own
+        await CloseHandle(found.handle)
+        return own, found.facts
+
+    async def _find_one(self, engine: Engine) -> None:
+        """A pattern without wildcards names one entry; looking it up does not read the directory."""
+        opened = self._opened
+        assert opened.tree.root is not None
+        if not self.pattern or self.pattern in (".", ".."):
+            return
+        components = (*opened.components, self.pattern)
+        try:
+            found = await engine.filesystem.lookup(opened.tree.root, components, opened.credentials)
+        except PathMissing:
+            return
+        except OSError as error:
+            if error.errno in (errno.ENAMETOOLONG, errno.EXDEV, errno.ELOOP, errno.EACCES):
+                return
+            raise
+        if found.handle is None or found.facts is None:
+            return
+        await CloseHandle(found.handle)
+        self._described.append(ListedEntry(found.components[-1], found.facts))
+
+    async def _describe_more(self, engine: Engine) -> None:
+        opened = self._opened
+        root, handle = opened.tree.root, opened.handle
+        assert root is not None and handle is not None
+        batch = self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
+        del self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
+        batch.reverse()
+        self._described = await engine.filesystem.describe(
+            root, handle, opened.components, batch, opened.credentials
+        )
+        self._next = 0

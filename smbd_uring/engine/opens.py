@@ -1,0 +1,153 @@
+"""Opens and the files they share: the tables behind every FileId.
+
+Knows: [MS-SMB2] 3.3.1.10 (open), [MS-FSA] 2.1.1.4 (link, delete pending).  Must not know: how a file is opened.
+
+An `Open` is one handle of one client.  A `File` is what all opens of the same inode have in common; it exists as long
+as one of them does, and while its last close unlinks it, so that nobody opens what is about to vanish.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.share_modes import conflicts
+from smbd_uring.ports import Credentials, FileFacts, Handle
+from smbd_uring.wire.pdu import FileId
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.listing import Listing
+    from smbd_uring.engine.request import Request
+    from smbd_uring.engine.scheduler import Parking
+    from smbd_uring.engine.session import Session, Tree
+
+Identity = tuple[int, int]
+
+
+class File:
+    """What the opens of one inode share."""
+
+    __slots__ = ("delete_pending", "identity", "opens")
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.opens: set[Open] = set()
+        self.delete_pending = False
+
+    def refuses(self, granted_access: int, share_access: int, besides: Open | None = None) -> bool:
+        """Whether an open with these masks would violate the share modes of the opens there are."""
+        return conflicts(
+            granted_access,
+            share_access,
+            ((other.granted_access, other.share_access) for other in self.opens if other is not besides),
+        )
+
+
+class Open:
+    """One handle: what it may do, and what is going on with it.
+
+    `closing` is set by the first CLOSE; from then on the FileId is unknown to every other request.  `busy` counts
+    requests that use the kernel handle; the close waits in `idle` until only `quiet_at` (its own) are left.
+    """
+
+    __slots__ = (
+        "busy", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
+        "file_id", "granted_access", "handle", "idle", "is_directory", "listing", "mode", "notifies", "position",
+        "quiet_at", "session", "share_access", "tree",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, tree: Tree, file: File, file_id: FileId, components: tuple[str, ...],
+        granted_access: int, share_access: int, create_options: int, facts: FileFacts, is_directory: bool,
+    ) -> None:  # fmt: skip
+        self.session = session
+        self.tree = tree
+        self.file = file
+        self.file_id = file_id
+        self.components = components
+        self.granted_access = granted_access
+        self.share_access = share_access
+        self.create_options = create_options
+        self.facts = facts
+        self.is_directory = is_directory
+        self.credentials: Credentials = tree.credentials
+        self.handle: Handle | None = None
+        self.delete_on_close = False
+        self.closing = False
+        self.busy = 0
+        self.idle: Parking | None = None
+        self.quiet_at = 0
+        self.listing: Listing | None = None
+        self.notifies: set[Request] = set()
+        self.position = 0
+        self.mode = 0
+
+    @property
+    def name(self) -> str:
+        """The last component, "" for the share's root."""
+        return self.components[-1] if self.components else ""
+
+    def release(self) -> None:
+        """One request less uses the handle."""
+        assert self.busy > 0
+        self.busy -= 1
+        if self.busy <= self.quiet_at and self.idle is not None:
+            self.idle.wake()
+
+
+class OpenTable:
+    """All opens of the server, and the files they share."""
+
+    __slots__ = ("_files", "_next_persistent", "count", "unlinked_generation")
+
+    def __init__(self) -> None:
+        self._files: dict[Identity, File] = {}
+        self._next_persistent = 1
+        self.count = 0
+        self.unlinked_generation = 0
+        """Moves whenever a name goes away; a CREATE that sees it move looks again at what it found."""
+
+    def file(self, identity: Identity) -> File | None:
+        """The shared state of an inode that is open, or None."""
+        return self._files.get(identity)
+
+    def add(self, opened: Open, volatile: int) -> None:
+        """Enter an open; it is seen by share-mode checks from now on."""
+        self._files.setdefault(opened.file.identity, opened.file)
+        opened.file.opens.add(opened)
+        opened.tree.opens.add(opened)
+        opened.session.opens[volatile] = opened
+        self.count += 1
+
+    def next_file_id(self, volatile: int) -> FileId:
+        """A FileId with a persistent half that was never used before."""
+        persistent = self._next_persistent
+        self._next_persistent += 1
+        return FileId(persistent, volatile)
+
+    def file_for(self, identity: Identity) -> File:
+        """The shared state of an inode, made when this is its first open (entered by `add`)."""
+        return self._files.get(identity) or File(identity)
+
+    def remove(self, opened: Open) -> None:
+        """Take an open out of every table."""
+        file = opened.file
+        file.opens.discard(opened)
+        opened.tree.opens.discard(opened)
+        opened.session.opens.pop(opened.file_id.volatile, None)
+        self.count -= 1
+        if not file.opens:
+            self._files.pop(file.identity, None)
+
+    def opens_below(self, share_path: str, components: tuple[str, ...]) -> bool:
+        """Whether anything below the directory `components` of the share at `share_path` is open, in any share."""
+        parent = _absolute(share_path, components)
+        return any(
+            len(path) > len(parent) and path[: len(parent)] == parent
+            for file in self._files.values()
+            for opened in file.opens
+            for path in (_absolute(opened.tree.share.path, opened.components),)
+        )
+
+
+def _absolute(share_path: str, components: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(part for part in share_path.split("/") if part) + components

@@ -1,0 +1,98 @@
+"""From a received frame to requests that run: what kind of frame it is, opening it, cutting it, taking its message ids.
+
+Knows: [MS-SMB2] 3.3.5.2 up to the point where commands differ.  Must not know: what a command does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smbd_uring import limits
+from smbd_uring.crypto.sealing import SealingError
+from smbd_uring.engine.chain import Chain
+from smbd_uring.engine.commands.cancel import cancel
+from smbd_uring.engine.commands.negotiate import answer_smb1_negotiate
+from smbd_uring.engine.connection import Connection
+from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT
+from smbd_uring.engine.request import Request
+from smbd_uring.wire.const import Command, HeaderFlags
+from smbd_uring.wire.errors import ProtocolViolation
+from smbd_uring.wire.header import (
+    PROTOCOL_SMB1,
+    PROTOCOL_SMB2,
+    PROTOCOL_TRANSFORM,
+    TRANSFORM_SIZE,
+    Header,
+    TransformHeader,
+    split_compound,
+)
+from smbd_uring.wire.negotiate import smb1_negotiate_dialects
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.session import Session
+
+
+def receive_frame(engine: Engine, connection: Connection, frame: memoryview) -> None:
+    """Start whatever a frame asks for.  Raises ProtocolViolation where the connection must end."""
+    magic = bytes(frame[:4])
+    if magic == PROTOCOL_SMB1:
+        _receive_smb1(engine, connection, frame)
+        return
+    sealed_by = None
+    if magic == PROTOCOL_TRANSFORM:
+        sealed_by, frame = _open_sealed(connection, frame)
+        magic = bytes(frame[:4])
+    if magic != PROTOCOL_SMB2:
+        raise ProtocolViolation(f"a frame that begins with {magic!r}")
+    _start_requests(engine, connection, frame, sealed_by)
+
+
+def _receive_smb1(engine: Engine, connection: Connection, frame: memoryview) -> None:
+    """[MS-SMB2] 3.3.5.3: the only SMB1 message there is for us is the first NEGOTIATE."""
+    if connection.dialect is not None or connection.multi_protocol:
+        raise ProtocolViolation("an SMB1 message after NEGOTIATE")
+    dialects = smb1_negotiate_dialects(frame)
+    answer_smb1_negotiate(engine, connection, dialects)
+
+
+def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, memoryview]:
+    """[MS-SMB2] 3.3.5.2.1.1: anything wrong with a sealed frame ends the connection."""
+    if len(frame) < TRANSFORM_SIZE:
+        raise ProtocolViolation("a transform header cut short")
+    transform = TransformHeader.decode(frame)
+    session = connection.sessions.get(transform.session_id)
+    if session is None or session.opener is None or not session.is_usable:
+        raise ProtocolViolation("a sealed frame for a session without keys")
+    try:
+        return session, session.opener.open(frame)
+    except SealingError as error:
+        raise ProtocolViolation(f"a sealed frame that does not open: {error}") from error
+
+
+def _start_requests(engine: Engine, connection: Connection, frame: memoryview, sealed_by: Session | None) -> None:
+    messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
+    headers = [Header.decode(message) for message in messages]
+    charge = sum(max(header.credit_charge, 1) for header in headers)
+    chain = Chain(connection, sealed_by, max(len(frame), charge * PAYLOAD_BYTES_PER_CREDIT))
+    requests: list[Request] = []
+    for header, message in zip(headers, messages, strict=True):
+        if header.flags & HeaderFlags.SERVER_TO_REDIR:
+            raise ProtocolViolation("a response where a request belongs")
+        request = Request(engine, connection, chain, header, message)
+        if header.command == Command.CANCEL:
+            cancel(request)
+            continue
+        _take_message_ids(connection, header)
+        requests.append(request)
+    if requests:
+        for request in requests:
+            connection.requests[request.header.message_id] = request
+        engine.start_chain(requests, chain)
+
+
+def _take_message_ids(connection: Connection, header: Header) -> None:
+    """[MS-SMB2] 3.3.5.2.3: an id outside the window, or used before, ends the connection."""
+    charge = max(header.credit_charge, 1) if connection.supports_multi_credit else 1
+    if not connection.credits.take(header.message_id, charge):
+        raise ProtocolViolation(f"message id {header.message_id} (charge {charge}) is not in the window")

@@ -1,0 +1,143 @@
+"""One SMB2 request on its way through the engine, and what a handler gives back.
+
+Knows: header fields and the objects they name.  Must not know: any command's body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.ports import Buffer
+from smbd_uring.wire.const import Command, HeaderFlags
+from smbd_uring.wire.header import Header
+from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.pdu import FileId
+
+if TYPE_CHECKING:
+    from smbd_uring.crypto.keys import PreauthIntegrity
+    from smbd_uring.engine.chain import Chain
+    from smbd_uring.engine.connection import Connection
+    from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.session import Session, Tree
+
+
+class Response:
+    """What a handler answers: a status and the body's segments ([MS-SMB2] 2.2: everything after the header).
+
+    `after_send` runs once the reply has been handed to the connection; `must_sign` asks for a signature whatever the
+    request had; `preauth` is updated with the reply's bytes ([MS-SMB2] 3.3.5.4, 3.3.5.5).
+    """
+
+    __slots__ = ("after_send", "must_sign", "preauth", "segments", "status")
+
+    def __init__(
+        self,
+        *segments: Buffer,
+        status: NtStatus = NtStatus.SUCCESS,
+        after_send: Callable[[], None] | None = None,
+        must_sign: bool = False,
+        preauth: PreauthIntegrity | None = None,
+    ) -> None:
+        self.segments = segments
+        self.status = status
+        self.after_send = after_send
+        self.must_sign = must_sign
+        self.preauth = preauth
+
+
+class Request:
+    """A request and the context it runs in.
+
+    `session`, `tree` are set by the dispatcher before the handler runs, as far as the command needs them.
+    `cancel` is called by CANCEL and by the end of session or connection while the request waits, `cleanup` by the close
+    of its handle; a handler that can wait long sets them.
+    """
+
+    __slots__ = (
+        "async_id", "cancel", "chain", "cleanup", "connection", "engine", "header", "message", "opened", "session",
+        "tree",
+    )  # fmt: skip
+
+    def __init__(
+        self, engine: Engine, connection: Connection, chain: Chain, header: Header, message: memoryview
+    ) -> None:
+        self.engine = engine
+        self.connection = connection
+        self.chain = chain
+        self.header = header
+        self.message = message
+        self.session: Session | None = None
+        self.tree: Tree | None = None
+        self.opened: Open | None = None
+        self.async_id = 0
+        self.cancel: Callable[[], None] | None = None
+        self.cleanup: Callable[[], None] = lambda: None
+
+    @property
+    def signed(self) -> bool:
+        """Whether the request carries a signature (already verified when a handler runs)."""
+        return bool(self.header.flags & HeaderFlags.SIGNED)
+
+    @property
+    def related(self) -> bool:
+        """Whether it continues the compound's previous request."""
+        return bool(self.header.flags & HeaderFlags.RELATED_OPERATIONS)
+
+    @property
+    def is_last_of_chain(self) -> bool:
+        """Whether nothing follows it in its compound."""
+        return self.header.next_command == 0
+
+    @property
+    def command_name(self) -> str:
+        """The command for log lines."""
+        try:
+            return Command(self.header.command).name
+        except ValueError:
+            return f"command {self.header.command:#x}"
+
+    def session_of(self) -> Session:
+        """The session; the dispatcher has made sure that there is one."""
+        assert self.session is not None
+        return self.session
+
+    def tree_of(self) -> Tree:
+        """The tree; the dispatcher has made sure that there is one."""
+        assert self.tree is not None
+        return self.tree
+
+    def use_open(self, file_id: FileId) -> Open:
+        """The open a request names, counted busy until the request ends; FILE_CLOSED when there is none.
+
+        In a related request the ANY value stands for the open of the request before ([MS-SMB2] 3.3.5.2.7.2).
+        """
+        opened = self._find_open(file_id)
+        if opened is None or opened.closing or opened.tree is not self.tree:
+            raise SmbError(NtStatus.FILE_CLOSED)
+        assert self.opened is None
+        opened.busy += 1
+        self.opened = opened
+        self.chain.opened = opened
+        return opened
+
+    def stop_using_open(self) -> None:
+        """No longer count as a user of the open's handle: the request may wait for its close."""
+        if self.opened is not None:
+            self.opened.release()
+            self.opened = None
+
+    def finish(self) -> None:
+        """The request is answered: nothing it held is held any longer."""
+        self.stop_using_open()
+        self.cancel = None
+
+    def _find_open(self, file_id: FileId) -> Open | None:
+        if file_id == FileId.ANY:
+            return self.chain.opened if self.related else None
+        opened = self.session_of().opens.get(file_id.volatile)
+        if opened is None or opened.file_id != file_id:
+            return None
+        return opened

@@ -1,0 +1,146 @@
+"""Runs the engine's coroutines: starts them, parks them on effects, wakes them, and keeps their deadlines.
+
+Knows: effects and the driver port.  Must not know: SMB.
+
+A coroutine that awaits an effect of `ports` is handed to the driver; one that awaits a `Parking` stays here until
+somebody in the engine calls `Parking.wake`, or its deadline passes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from smbd_uring.ports import Driver, Effect
+
+
+class Task:
+    """One coroutine under way.  Drivers carry it as their token and know nothing of it."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Effect[Any], Any, None]) -> None:
+        self.coroutine = coroutine
+
+
+class Parking(Effect[Any]):
+    """A place where one coroutine waits for another part of the engine.
+
+    `wake(value)` may come before the coroutine arrives (it then does not stop) and only the first call counts.
+    """
+
+    __slots__ = ("_scheduler", "_task", "_value", "woken")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._task: Task | None = None
+        self._value: Any = None
+        self.woken = False
+
+    def __await__(self) -> Generator[Effect[Any], Any, Any]:
+        if not self.woken:
+            yield self
+        return self._value
+
+    def park(self, task: Task) -> None:
+        """Called by the scheduler when the coroutine arrives."""
+        assert self._task is None, "two coroutines at one parking place"
+        self._task = task
+
+    def wake(self, value: Any = None) -> None:
+        """Let the waiting coroutine go on with `value`, in the scheduler's next turn."""
+        if self.woken:
+            return
+        self.woken = True
+        self._value = value
+        if self._task is not None:
+            self._scheduler.make_ready(self._task)
+
+
+class Timer:
+    """A call at a given time, unless cancelled before."""
+
+    __slots__ = ("callback", "cancelled")
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Do not call; harmless when the time has passed."""
+        self.cancelled = True
+
+
+class Scheduler:
+    """The engine's coroutines and timers.  `now` is set by the engine at each of its entry points, in seconds."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.now = 0.0
+        self.tasks: set[Task] = set()
+        self._driver = driver
+        self._ready: list[Task] = []
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._timer_count = 0
+
+    def start(self, coroutine: Coroutine[Effect[Any], Any, None]) -> None:
+        """Run a coroutine up to its first effect.  It must not raise: it handles its own errors."""
+        task = Task(coroutine)
+        self.tasks.add(task)
+        self._step(task, None, None)
+
+    def completed(self, token: object, result: Any, error: BaseException | None) -> None:
+        """The driver performed the effect that `token`'s coroutine waits for."""
+        assert isinstance(token, Task)
+        self._step(token, result, error)
+
+    def make_ready(self, task: Task) -> None:
+        """Resume a parked task in the next `run_ready`."""
+        self._ready.append(task)
+
+    def run_ready(self) -> None:
+        """Resume what was woken, until nothing is left to resume."""
+        while self._ready:
+            ready, self._ready = self._ready, []
+            for task in ready:
+                self._step(task, None, None)
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` once `now` reaches `when`."""
+        timer = Timer(callback)
+        self._timer_count += 1
+        heapq.heappush(self._timers, (when, self._timer_count, timer))
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds."""
+        parking = Parking(self)
+        self.call_at(self.now + seconds, parking.wake)
+        await parking
+
+    def run_timers(self) -> None:
+        """Call every timer whose time has come."""
+        while self._timers and self._timers[0][0] <= self.now:
+            _, _, timer = heapq.heappop(self._timers)
+            if not timer.cancelled:
+                timer.callback()
+
+    def next_deadline(self) -> float | None:
+        """When `run_timers` wants to be called next, or None."""
+        while self._timers and self._timers[0][2].cancelled:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _step(self, task: Task, result: Any, error: BaseException | None) -> None:
+        try:
+            effect = task.coroutine.throw(error) if error is not None else task.coroutine.send(result)
+        except StopIteration:
+            self.tasks.discard(task)
+            return
+        except BaseException:
+            self.tasks.discard(task)
+            raise
+        if isinstance(effect, Parking):
+            effect.park(task)
+        else:
+            self._driver.perform(task, effect)

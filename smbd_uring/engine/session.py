@@ -1,0 +1,107 @@
+"""A session: one logged-on user on one connection, with its keys, trees and opens.
+
+Knows: [MS-SMB2] 3.3.1.8 (session), 3.3.1.9 (tree connect).  Must not know: how commands work, how bytes travel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smbd_uring.crypto.authentication import Authentication
+from smbd_uring.crypto.keys import PreauthIntegrity, SessionKeys
+from smbd_uring.crypto.sealing import Opener, Sealer
+from smbd_uring.crypto.signing import Signer
+from smbd_uring.engine.session_states import SessionEvent, SessionState, next_state
+from smbd_uring.ports import AccountFlags, Credentials, ShareAnswer, ShareFlags, ShareRoot, TreeFlags
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.connection import Connection
+    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.request import Request
+    from smbd_uring.engine.scheduler import Timer
+
+
+class Tree:
+    """A tree connect: one session's use of one share.  `root` is None for IPC$."""
+
+    __slots__ = (
+        "closing", "credentials", "encrypt_data", "flags", "maximal_access", "opens", "root", "session", "share",
+        "tree_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: Session, tree_id: int, share: ShareAnswer, flags: TreeFlags, root: ShareRoot | None,
+        credentials: Credentials, maximal_access: int,
+    ) -> None:  # fmt: skip
+        self.session = session
+        self.tree_id = tree_id
+        self.share = share
+        self.flags = flags
+        self.root = root
+        self.credentials = credentials
+        self.maximal_access = maximal_access
+        self.encrypt_data = bool(share.flags & ShareFlags.ENCRYPT_DATA)
+        self.opens: set[Open] = set()
+        self.closing = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether this tree may change anything."""
+        return bool(self.flags & TreeFlags.WRITABLE)
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether this is IPC$."""
+        return bool(self.share.flags & ShareFlags.PIPE)
+
+
+class Session:
+    """One logon.  Created IN_PROGRESS by the first SESSION_SETUP; keys are there once it is VALID."""
+
+    __slots__ = (
+        "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
+        "is_anonymous", "is_guest", "keys", "next_tree_id", "opener", "opens", "preauth", "rounds", "sealer",
+        "session_id", "setup_running", "signer", "signing_required", "state", "trees", "unfinished",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, session_id: int, preauth: PreauthIntegrity | None) -> None:
+        self.connection = connection
+        self.session_id = session_id
+        self.state = SessionState.IN_PROGRESS
+        self.preauth = preauth
+        self.authentication: Authentication | None = None
+        self.setup_running = False
+        self.rounds = 0
+        self.account = ""
+        self.account_flags = AccountFlags(0)
+        self.credentials = Credentials(65534, 65534)
+        self.is_guest = False
+        self.is_anonymous = False
+        self.signing_required = False
+        self.encrypt_data = False
+        self.keys: SessionKeys | None = None
+        self.signer: Signer | None = None
+        self.sealer: Sealer | None = None
+        self.opener: Opener | None = None
+        self.trees: dict[int, Tree] = {}
+        self.opens: dict[int, Open] = {}
+        self.next_tree_id = 1
+        self.unfinished: set[Request] = set()
+        self.expiry: Timer | None = None
+
+    def advance(self, event: SessionEvent) -> None:
+        """Move along the table of `session_states`."""
+        self.state = next_state(self.state, event)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it was authenticated and is not gone (it may have expired)."""
+        return self.state in (SessionState.VALID, SessionState.EXPIRED)
+
+    def allocate_tree_id(self) -> int:
+        """A tree id that this session does not use: never 0, never the ANY value."""
+        while True:
+            tree_id = self.next_tree_id
+            self.next_tree_id = tree_id + 1 if tree_id < 0xFFFF_FFFE else 1
+            if tree_id not in self.trees:
+                return tree_id

@@ -1,0 +1,101 @@
+"""Taking things apart in the right order: an open, a tree, a session.
+
+Knows: [MS-SMB2] 3.3.4.17 (closing an open), 3.3.4.12 (closing a session); [MS-FSA] 2.1.5.5 (close, delete on close).
+Must not know: which command or event asked for it.
+
+Every function may be called for something that is being closed already: the second caller returns at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.scheduler import Parking
+from smbd_uring.engine.session import Session, Tree
+from smbd_uring.engine.session_states import SessionEvent
+from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, TellTreeDisconnect
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.engine import Engine
+
+log = logging.getLogger("smbd.fs")
+
+
+async def close_open(engine: Engine, opened: Open, own_use: int = 0) -> None:
+    """Close a handle: its waiting requests first, then its file where that was to be deleted, then the descriptor.
+
+    `own_use` is how many of the requests that use it belong to the caller (a CLOSE request uses it itself).
+    """
+    if opened.closing:
+        return
+    opened.closing = True
+    for request in list(opened.notifies):
+        request.cleanup()
+    while opened.busy > own_use:
+        opened.idle = Parking(engine.scheduler)
+        opened.quiet_at = own_use
+        await opened.idle
+    await _delete_if_last(engine, opened)
+    engine.opens.remove(opened)
+    if opened.handle is not None:
+        handle, opened.handle = opened.handle, None
+        await _close_handle(handle)
+
+
+async def _close_handle(handle: Handle) -> None:
+    try:
+        await CloseHandle(handle)
+    except OSError as error:
+        log.warning("closing a file failed: %s", error)
+
+
+async def _delete_if_last(engine: Engine, opened: Open) -> None:
+    """[MS-FSA] 2.1.5.5: delete-on-close of this handle marks the file; the last handle of the file removes the name."""
+    file = opened.file
+    if opened.delete_on_close:
+        file.delete_pending = True
+    if not file.delete_pending or len(file.opens) > 1:
+        return
+    root = opened.tree.root
+    assert root is not None
+    try:
+        await engine.filesystem.delete(
+            root, opened.components, file.identity, opened.is_directory, opened.credentials
+        )
+    except OSError as error:
+        log.warning("deleting %s on close failed: %s", "\\".join(opened.components), error)
+    engine.opens.unlinked_generation += 1
+
+
+async def close_tree(engine: Engine, tree: Tree) -> None:
+    """Close everything opened through a tree connect, and the tree itself."""
+    if tree.closing:
+        return
+    tree.closing = True
+    for opened in list(tree.opens):
+        await close_open(engine, opened)
+    tree.session.trees.pop(tree.tree_id, None)
+    if tree.root is not None:
+        await _close_handle(tree.root.handle)
+    await TellTreeDisconnect(tree.session.session_id, tree.tree_id)
+
+
+async def close_session(engine: Engine, session: Session, failed_logon: bool = False) -> None:
+    """End a session with all it has.  The connection goes on; the client may log on again."""
+    if session.session_id not in engine.sessions:
+        return
+    session.advance(SessionEvent.FAILED if failed_logon else SessionEvent.CLOSE)
+    del engine.sessions[session.session_id]
+    if session.expiry is not None:
+        session.expiry.cancel()
+    for request in list(session.unfinished):
+        if request.cancel is not None:
+            request.cancel()
+    for tree in list(session.trees.values()):
+        await close_tree(engine, tree)
+    session.connection.sessions.pop(session.session_id, None)
+    if session.account_flags or failed_logon:
+        flags = session.account_flags | (AccountFlags.BAD_PASSWORD if failed_logon else AccountFlags(0))
+        await TellLogout(session.account, flags)
