@@ -55,7 +55,8 @@ class ControlSocket:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._listener.bind(str(path))
         path.chmod(0o600)
-        self._listener.listen(CLIENTS_MAX)
+        # A full backlog refuses a client at once (EAGAIN): it must hold more than can come between two steps.
+        self._listener.listen()
         self._epoll = select.epoll()
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
 

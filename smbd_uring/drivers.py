@@ -5,10 +5,9 @@ Knows: both drivers and how the ring says that it cannot be had.  Must not know:
 
 from __future__ import annotations
 
-from smbd_uring import _native
-from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop.base import Companion, DriverBase
 from smbd_uring.loop.epoll_driver import EpollDriver
+from smbd_uring.loop.ring_driver import RingDriver, RingUnavailable
 
 
 def choose_driver(use_uring: bool, companion: Companion) -> tuple[DriverBase, str]:
@@ -18,11 +17,6 @@ def choose_driver(use_uring: bool, companion: Companion) -> tuple[DriverBase, st
     """
     if not use_uring:
         return EpollDriver(companion=companion), "epoll, as --no-uring asks"
-    if _native.Ring is None:
-        return EpollDriver(companion=companion), f"epoll, slower than io_uring: {_native.why_not}"
-    # Imported here: without the native parts there is nothing for it to stand on.
-    from smbd_uring.loop.ring_driver import RingDriver
-
     try:
         return RingDriver(companion=companion), "io_uring"
     except RingUnavailable as reason:

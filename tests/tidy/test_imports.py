@@ -27,7 +27,7 @@ ALLOWED = {
     "process": set(),
     "state_directory": set(),
     "control_socket": set(),
-    "drivers": {"_native", "loop"},
+    "drivers": {"loop"},
     "server_options": {"loop"},
     "companion_process": {"companion", "server_options"},
     "server": {
