@@ -105,14 +105,20 @@ class DriverBase(ABC):
     # --- for the server -------------------------------------------------------------------------------------
 
     def run(self, until: Callable[[], bool], deadline: float | None = None) -> None:
-        """Turn until `until()` is true, asked once a turn and at least every LOOP_WAIT_MAX_S, or until
+        """Turn until `until()` is true, asked before each sleep and at least every LOOP_WAIT_MAX_S, or until
         `deadline` (monotonic seconds).  Signals end the sleep.  Exceptions of the engine come out of
         here."""
         in_main_thread = threading.current_thread() is threading.main_thread()
         before = signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False) if in_main_thread else -1
         try:
-            while not until() and (deadline is None or time.monotonic() < deadline):
-                self._turn(deadline)
+            while True:
+                now = time.monotonic()
+                self._follow_companion()
+                self._settle(now)
+                if until() or (deadline is not None and deadline <= now):
+                    return
+                self._wait(self._sleep_s(now, deadline))
+                self._on_deadlines(time.monotonic())
         finally:
             if in_main_thread:
                 signal.set_wakeup_fd(before)
@@ -207,13 +213,6 @@ class DriverBase(ABC):
             self._mark(connection)
 
     # --- one turn -------------------------------------------------------------------------------------------
-
-    def _turn(self, deadline: float | None) -> None:
-        now = time.monotonic()
-        self._follow_companion()
-        self._settle(now)
-        self._wait(self._sleep_s(now, deadline))
-        self._on_deadlines(time.monotonic())
 
     def _settle(self, now: float) -> None:
         for _ in range(SETTLING_ROUNDS_MAX):

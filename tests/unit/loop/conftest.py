@@ -1,0 +1,44 @@
+"""The drivers under test.  A machine that refuses io_uring fails here: the ring is what this project is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from smbd_uring.loop.base import DriverBase
+from smbd_uring.loop.epoll_driver import EpollDriver
+from smbd_uring.loop.ring_driver import RingDriver
+from tests.unit.loop.effects import Direct, Performer, Through
+
+DRIVERS: dict[str, type[DriverBase]] = {"epoll": EpollDriver, "ring": RingDriver}
+
+
+@pytest.fixture(params=["epoll", "ring"])
+def make_driver(request: pytest.FixtureRequest) -> Iterator[Callable[..., DriverBase]]:
+    """Makes drivers of one kind, and afterwards closes them and looks for what they left behind."""
+    made: list[DriverBase] = []
+
+    def make(*arguments: Any, **options: Any) -> DriverBase:
+        made.append(DRIVERS[request.param](*arguments, **options))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        driver.close()
+        assert not driver.connections
+        if isinstance(driver, RingDriver):
+            assert driver.ring.in_flight == 0
+            assert driver.ring.buffers_lent == 0
+
+
+@pytest.fixture(params=["syscalls", "epoll", "ring"])
+def perform(request: pytest.FixtureRequest) -> Iterator[Performer]:
+    """Performs effects in one of the three ways."""
+    performer: Direct | Through
+    performer = Direct() if request.param == "syscalls" else Through(DRIVERS[request.param]())
+    yield performer
+    performer.close()
+    if isinstance(performer, Through) and isinstance(performer.driver, RingDriver):
+        assert performer.driver.ring.in_flight == 0
