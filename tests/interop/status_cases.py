@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from smbprotocol.file_info import InfoType
 from smbprotocol.open import CreateDisposition, CreateOptions
 
 from tests.support.smb2_client import (
@@ -22,6 +23,12 @@ from tests.support.smb2_client import (
     status_of,
 )
 from tests.support.trees import LONGEST_NAME
+
+FILE_CLASSES = (4, 5, 6, 7, 8, 14, 16, 17, 18, 22, 28, 34, 35)
+"""[MS-FSCC] 2.4: what Explorer, smbclient and the Linux client ask about files."""
+
+FILE_SYSTEM_CLASSES = (1, 3, 4, 5, 7, 11)
+"""[MS-FSCC] 2.5: the same about volumes."""
 
 DIRECTORY = CreateOptions.FILE_DIRECTORY_FILE
 NON_DIRECTORY = CreateOptions.FILE_NON_DIRECTORY_FILE
@@ -362,3 +369,49 @@ def setting_sizes(client: Client) -> list[str]:
         status_of(partial(client.truncate, r"case\sized", size))
         for size in (3, 0, 1 << 30, (1 << 63) - 1, (1 << 64) - 1)
     ]
+
+
+# --- asking about things ----------------------------------------------------------------------------------
+
+
+def answers_to_queries(client: Client, path: str, info_type: int, classes: tuple[int, ...]) -> list[str]:
+    """Ask for each class with room enough, with none, and with four bytes too few for what it takes."""
+    opened = client.open(path)
+    answers: list[str] = []
+
+    def ask(number: int, size_max: int = 65536) -> int:
+        sizes: list[int] = []
+        status = status_of(
+            lambda: sizes.append(len(client.query_info(opened, info_type, number, size_max)))
+        )
+        size = sizes[0] if sizes else 0
+        # How long a name or a label is differs between the two shares, so only fixed sizes are compared.
+        told = size if number not in CLASSES_WITH_NAMES[info_type] else "some" if size else "no"
+        answers.append(f"class {number}, room for {size_max}: {status}, {told} bytes")
+        return size
+
+    for number in classes:
+        size = ask(number)
+        ask(number, 0)
+        if size > 4 and number not in CLASSES_WITH_NAMES[info_type]:
+            ask(number, size - 4)
+    opened.close()
+    return answers
+
+
+CLASSES_WITH_NAMES = {InfoType.SMB2_0_INFO_FILE: (18, 22), InfoType.SMB2_0_INFO_FILESYSTEM: (1, 5)}
+
+
+@case()
+def information_about_a_file(client: Client) -> list[str]:
+    return answers_to_queries(client, r"case\file", InfoType.SMB2_0_INFO_FILE, FILE_CLASSES)
+
+
+@case()
+def information_about_a_folder(client: Client) -> list[str]:
+    return answers_to_queries(client, r"case\full", InfoType.SMB2_0_INFO_FILE, FILE_CLASSES)
+
+
+@case()
+def information_about_the_volume(client: Client) -> list[str]:
+    return answers_to_queries(client, "", InfoType.SMB2_0_INFO_FILESYSTEM, FILE_SYSTEM_CLASSES)

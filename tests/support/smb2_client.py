@@ -29,6 +29,8 @@ from smbprotocol.open import (
     Open,
     ShareAccess,
     SMB2CloseRequest,
+    SMB2QueryInfoRequest,
+    SMB2QueryInfoResponse,
     SMB2SetInfoRequest,
 )
 from smbprotocol.session import Session
@@ -238,6 +240,19 @@ class Client:
             self.set_info(opened, end)
         finally:
             opened.close()
+
+    def query_info(self, opened: Any, info_type: int, info_class: int, size_max: int = 65536) -> bytes:
+        """QUERY_INFO of any class.  Result: the information as it came, at most `size_max` bytes."""
+        request = SMB2QueryInfoRequest()
+        request["info_type"] = info_type
+        request["file_info_class"] = info_class
+        request["output_buffer_length"] = size_max
+        request["file_id"] = opened.file_id
+        sent = self.connection.send(request, self.session.session_id, self.tree.tree_connect_id)
+        response = SMB2QueryInfoResponse()
+        response.unpack(self.connection.receive(sent)["data"].get_value())
+        buffer: bytes = response["buffer"].get_value()
+        return buffer
 
     def set_info(self, opened: Any, information: Any) -> None:
         """SET_INFO of a file information class."""
