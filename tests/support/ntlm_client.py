@@ -1,6 +1,6 @@
 """NTLM, the client's side, for tests: a client that does everything right, or one chosen thing wrong.
 
-Knows: [MS-NLMP] 3.1.5.1, written from the specification on its own so that it can disagree with the server's side.
+Knows: [MS-NLMP] 3.1.5.1, written from the specification on its own so that it can disagree with the server.
 Must not know: `smbd_uring`, SPNEGO.
 """
 
@@ -76,7 +76,8 @@ def nt_hash_of(password: str) -> bytes:
 
 
 class NtlmInitiator:
-    """One logon of a client: `negotiate`, then `authenticate` the server's challenge; then there is a session key.
+    """One logon of a client: `negotiate`, then `authenticate` the server's challenge; then there is a session
+    key.
 
     An empty `user` asks to be anonymous.
     """
@@ -152,7 +153,8 @@ class NtlmInitiator:
         av_pairs = self._av_pairs(challenge)
         timestamp = dict(av_pairs).get(AV_TIMESTAMP, bytes(8))
         encoded = b"".join(struct.pack("<HH", key, len(value)) + value for key, value in av_pairs)
-        blob = b"\1\1" + bytes(6) + timestamp + self._client_challenge + bytes(4) + encoded + bytes(4) + bytes(4)
+        own = b"\1\1" + bytes(6) + timestamp + self._client_challenge + bytes(4)
+        blob = own + encoded + struct.pack("<HH", AV_EOL, 0) + bytes(4)
         domain = "" if Misbehaviour.DOMAIN_NOT_IN_KEY in self._misbehaviour else self.domain
         response_key = _hmac_md5(self._nt_hash, (self.user.upper() + domain).encode("utf-16-le"))
         proof = _hmac_md5(response_key, challenge[24:32] + blob)
@@ -196,8 +198,9 @@ class NtlmInitiator:
         sealing_base = self.session_key
         if not self._flags & KEY_128:
             sealing_base = sealing_base[: 7 if self._flags & KEY_56 else 5]
-        signing_key = _md5(self.session_key + b"session key to " + direction + b" signing key magic constant\0")
-        sealing_key = _md5(sealing_base + b"session key to " + direction + b" sealing key magic constant\0")
+        magic = b"session key to " + direction
+        signing_key = _md5(self.session_key + magic + b" signing key magic constant\0")
+        sealing_key = _md5(sealing_base + magic + b" sealing key magic constant\0")
         checksum = _hmac_md5(signing_key, bytes(4) + data)[:8]
         if self._flags & KEY_EXCH:
             checksum = ARC4.new(sealing_key).encrypt(checksum)
@@ -208,7 +211,7 @@ def read_target_info(challenge: bytes) -> list[tuple[int, bytes]]:
     """The AV pairs of a CHALLENGE_MESSAGE in their order, without the end."""
     length, _, offset = struct.unpack_from("<HHI", challenge, 40)
     info = challenge[offset : offset + length]
-    pairs = []
+    pairs: list[tuple[int, bytes]] = []
     position = 0
     while True:
         key, size = struct.unpack_from("<HH", info, position)

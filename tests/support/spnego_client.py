@@ -28,8 +28,8 @@ KERBEROS = bytes.fromhex("2a864886f712010202")
 class SpnegoInitiator:
     """One negotiation around `ntlm`: `first`, then `answer` to each token of the server.
 
-    `mechanisms` are offered in their order; where NTLM is not the first, the first blob carries `foreign_token` for
-    another.  `sends_mic=False` leaves the mechListMIC out, `wrong_mic` spoils it.
+    `mechanisms` are offered in their order; where NTLM is not the first, the first blob carries
+    `foreign_token` for another.  `sends_mic=False` leaves the mechListMIC out, `wrong_mic` spoils it.
     """
 
     def __init__(
@@ -76,7 +76,8 @@ class SpnegoInitiator:
         return self._response(message, mic)
 
     def finish(self, token: bytes) -> None:
-        """Take the server's last token; AssertionError unless it accepts and proves the list where it has to."""
+        """Take the server's last token; AssertionError unless it accepts and proves the list where it has to.
+        """
         fields = read_response(token)
         assert bytes(only(fields[0], ENUMERATED)) == b"\0"
         assert (3 in fields) == self._sends_mic
