@@ -27,6 +27,16 @@ test-slow: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m pytest -m slow $(PYTEST_OPTIONS)
 
+## test-guest  the Linux kernel's client in a virtual machine (GUEST= names the program that boots one)
+test-guest: build
+	@tools/prepare-tests.sh test
+	GUEST=$(GUEST) tests/guest/run.sh $(GUEST_OPTIONS)
+
+## torture     Samba's smbtorture against what has to pass (TORTURE= names the program that runs it)
+torture: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m tests.torture.run $(TORTURE) $(UPDATE)
+
 ## lint        style and types
 lint: build
 	@tools/prepare-tests.sh lint
