@@ -1,0 +1,59 @@
+"""What control codes carry.
+
+Knows: [MS-SMB2] 2.2.31.4, 2.2.32.6.  Must not know: what is done with it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from smbd_uring.ports import Buffer
+from smbd_uring.wire.errors import MalformedMessage
+from smbd_uring.wire.pdu import Cursor
+
+_REQUEST = struct.Struct("<I16sHH")
+_RESPONSE = struct.Struct("<I16sHH")
+
+
+@dataclass(slots=True)
+class ValidateNegotiateInfoRequest:
+    """[MS-SMB2] 2.2.31.4."""
+
+    capabilities: int
+    guid: bytes
+    security_mode: int
+    dialects: tuple[int, ...]
+
+    @classmethod
+    def decode(cls, data: Buffer) -> ValidateNegotiateInfoRequest:
+        """MalformedMessage when it does not decode."""
+        cursor = Cursor(memoryview(data))
+        capabilities, guid, mode, count = cursor.unpack(_REQUEST)
+        return cls(capabilities, guid, mode, struct.unpack(f"<{count}H", cursor.take(2 * count)))
+
+    def encode(self) -> bytes:
+        """The input buffer."""
+        fixed = _REQUEST.pack(self.capabilities, self.guid, self.security_mode, len(self.dialects))
+        return fixed + struct.pack(f"<{len(self.dialects)}H", *self.dialects)
+
+
+@dataclass(slots=True)
+class ValidateNegotiateInfoResponse:
+    """[MS-SMB2] 2.2.32.6."""
+
+    capabilities: int
+    guid: bytes
+    security_mode: int
+    dialect: int
+
+    @classmethod
+    def decode(cls, data: Buffer) -> ValidateNegotiateInfoResponse:
+        """MalformedMessage when it is not exactly that long."""
+        if len(data) != _RESPONSE.size:
+            raise MalformedMessage(f"a negotiate validation of {len(data)} bytes")
+        return cls(*_RESPONSE.unpack(data))
+
+    def encode(self) -> bytes:
+        """The output buffer."""
+        return _RESPONSE.pack(self.capabilities, self.guid, self.security_mode, self.dialect)
