@@ -2,6 +2,7 @@
 
 PYTHON_IN_VENV := .venv/bin/python
 GUEST ?= ../shared/tools/guest
+FRAMES ?= 1000000
 TORTURE ?= ../shared/tools/torture-run
 
 .PHONY: help build run test test-slow test-guest torture lint fuzz clean
@@ -46,7 +47,7 @@ lint: build
 ## fuzz        random and mutated frames against a running server
 fuzz: build
 	@tools/prepare-tests.sh test
-	$(PYTHON_IN_VENV) -m pytest tests/fuzz -m "slow or not slow" $(PYTEST_OPTIONS)
+	FUZZ_FRAMES=$(FRAMES) $(PYTHON_IN_VENV) -m pytest tests/fuzz $(PYTEST_OPTIONS)
 
 ## clean       remove what the other targets made
 clean:

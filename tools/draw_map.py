@@ -33,6 +33,7 @@ FOLDERS = {
     "smbd_uring/loop/": "the drivers: the ring, epoll and workers",
     "smbd_uring/wire/": "decoding and encoding: bytes only",
     "tests/": "see CONTRIBUTING.md",
+    "tests/fuzz/": "frames that no client sends, against a running server",
     "tests/guest/": "the Linux kernel's client in a virtual machine",
     "tests/interop/": "foreign clients",
     "tests/sim/": "the simulated kernel, network and companion",
