@@ -1,4 +1,4 @@
-"""The drivers under test.  A machine that refuses io_uring fails here: the ring is what this project is about."""
+"""The drivers under test.  A machine that refuses io_uring fails here: the ring is what this is about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One way to await a file effect, whoever performs it: plain system calls, epoll with workers, or the ring."""
+"""One way to await a file effect, whoever performs it: plain system calls, epoll or the ring."""
 
 from __future__ import annotations
 

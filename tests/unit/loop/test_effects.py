@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def file(perform: Performer, root: Handle) -> Iterator[Handle]:
     perform(CloseHandle(handle))
 
 
-def error_of(perform: Performer, effect: Effect[object]) -> int:
+def error_of(perform: Performer, effect: Effect[Any]) -> int:
     with pytest.raises(OSError) as raised:
         perform(effect)
     assert raised.value.errno is not None
@@ -149,7 +150,9 @@ def test_allocation_takes_blocks_and_keeps_the_size(perform: Performer, file: Ha
     assert perform(Stat(file)).size == 4096
 
 
-def test_status_is_what_the_kernel_says(perform: Performer, root: Handle, file: Handle, tmp_path: Path) -> None:
+def test_status_is_what_the_kernel_says(
+    perform: Performer, root: Handle, file: Handle, tmp_path: Path
+) -> None:
     perform(WriteAt(file, 0, b"x" * 5000))
     status, kernel = perform(Stat(root, b"file")), (tmp_path / "file").stat()
     assert status.identity == (kernel.st_dev, kernel.st_ino)
@@ -173,8 +176,10 @@ def test_a_symlink_is_never_followed(perform: Performer, root: Handle, tmp_path:
     assert (tmp_path / "second").is_symlink()
 
 
-@pytest.mark.parametrize("path", [b"../escape", b"/etc/passwd", b"out", b"inside/../../escape", b"out/passwd"])
-def test_nothing_outside_is_opened(perform: Performer, root: Handle, tmp_path: Path, path: bytes) -> None:
+@pytest.mark.parametrize("path", [b"../escape", b"/etc/passwd", b"out", b"inside/../../up", b"out/passwd"])
+def test_nothing_outside_is_opened(
+    perform: Performer, root: Handle, tmp_path: Path, path: bytes
+) -> None:
     (tmp_path / "inside").mkdir()
     (tmp_path / "out").symlink_to("/etc")
     flags, resolve = os.O_RDONLY, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
@@ -269,7 +274,9 @@ def test_the_volume(perform: Performer, root: Handle, tmp_path: Path) -> None:
     assert volume.available_blocks <= volume.free_blocks <= volume.total_blocks
 
 
-def test_a_listing_starts_at_the_beginning_every_time(perform: Performer, root: Handle, tmp_path: Path) -> None:
+def test_a_listing_starts_at_the_beginning_every_time(
+    perform: Performer, root: Handle, tmp_path: Path
+) -> None:
     names = {os.fsencode(f"name-{number}-\N{SNOWMAN}") for number in range(3000)} | {b"bad-\xff-utf8"}
     for name in names:
         os.close(os.open(os.fsencode(tmp_path) + b"/" + name, os.O_CREAT, 0o600))
