@@ -70,7 +70,7 @@ class CreateRequest:
                 REQUEST_STRUCTURE_SIZE, 0, self.requested_oplock_level, self.impersonation_level, 0, 0,
                 self.desired_access, self.file_attributes, self.share_access, self.create_disposition,
                 self.create_options, name_offset, len(name), contexts_offset, len(contexts),
-            )  # fmt: skip
+            )
             + variable
             + contexts
         )
@@ -114,7 +114,7 @@ class CreateResponse:
                 RESPONSE_STRUCTURE_SIZE, self.oplock_level, self.flags, self.create_action, self.creation_time,
                 self.last_access_time, self.last_write_time, self.change_time, self.allocation_size, self.end_of_file,
                 self.file_attributes, 0, *self.file_id, offset, len(contexts),
-            )  # fmt: skip
+            )
             + contexts
         )
 

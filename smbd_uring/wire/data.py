@@ -55,7 +55,7 @@ class ReadRequest:
             _READ_REQUEST.pack(
                 49, self.padding, self.flags, self.length, self.offset, *self.file_id, self.minimum_count,
                 self.channel, self.remaining_bytes, 0, 0,
-            )  # fmt: skip
+            )
             + b"\0"
         )
 

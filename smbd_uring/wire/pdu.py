@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from typing import Any, ClassVar, NamedTuple, Self
 
-from smbd_uring.ports import Buffer
 from smbd_uring.wire.errors import MalformedMessage
 
 BODY_OFFSET = 64

@@ -1,0 +1,184 @@
+"""Directory information classes: the entries of a listing.
+
+Knows: [MS-FSCC] 2.4.10, 2.4.8, 2.4.17 to 2.4.23, 2.4.33.  Must not know: where entries come from.
+
+Every class is one `struct.Struct` between NextEntryOffset/FileIndex and the name, and the function that fills it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from smbd_uring.ports import Buffer
+from smbd_uring.wire.classes import FileInfoClass
+from smbd_uring.wire.errors import MalformedMessage
+from smbd_uring.wire.names import encode_utf16
+
+ENTRY_ALIGNMENT = 8
+_NEXT = struct.Struct("<I")
+_LEAD = struct.Struct("<II")
+
+
+@dataclass(slots=True)
+class DirectoryInformation:
+    """One entry.  Times are FILETIMEs, sizes bytes, `short_name` UTF-16 text of at most 12 characters."""
+
+    file_name: str
+    creation_time: int = 0
+    last_access_time: int = 0
+    last_write_time: int = 0
+    change_time: int = 0
+    end_of_file: int = 0
+    allocation_size: int = 0
+    file_attributes: int = 0
+    ea_size: int = 0
+    short_name: str = ""
+    file_id: int = 0
+    reparse_tag: int = 0
+    file_index: int = 0
+
+
+# what all classes but NAMES have: four times, two sizes, attributes, name length
+_COMMON = "QQQQQQII"
+_DIRECTORY = struct.Struct("<" + _COMMON)
+_FULL = struct.Struct("<" + _COMMON + "I")
+_BOTH = struct.Struct("<" + _COMMON + "IBx24s")
+_ID_BOTH = struct.Struct("<" + _COMMON + "IBx24s2xQ")
+_ID_FULL = struct.Struct("<" + _COMMON + "I4xQ")
+_ID_EXTD = struct.Struct("<" + _COMMON + "II16s")
+_ID_64_EXTD = struct.Struct("<" + _COMMON + "IIQ")
+_ID_64_EXTD_BOTH = struct.Struct("<" + _COMMON + "IIQBx24s")
+_ID_ALL_EXTD = struct.Struct("<" + _COMMON + "IIQ16s")
+_ID_ALL_EXTD_BOTH = struct.Struct("<" + _COMMON + "IIQ16sBx24s")
+_NAMES = struct.Struct("<I")
+_ID_PADDING = bytes(8)
+
+
+def _common(entry: DirectoryInformation, name_length: int) -> tuple[int, ...]:
+    return (
+        entry.creation_time, entry.last_access_time, entry.last_write_time, entry.change_time, entry.end_of_file,
+        entry.allocation_size, entry.file_attributes, name_length,
+    )  # fmt: skip
+
+
+def _short(entry: DirectoryInformation) -> tuple[int, bytes]:
+    name = encode_utf16(entry.short_name)
+    return len(name), name
+
+
+def _id_128(entry: DirectoryInformation) -> bytes:
+    return entry.file_id.to_bytes(8, "little") + _ID_PADDING
+
+
+Filler = Callable[[DirectoryInformation, int], tuple[Any, ...]]
+_CLASSES: dict[int, tuple[struct.Struct, Filler]] = {
+    FileInfoClass.DIRECTORY: (_DIRECTORY, _common),
+    FileInfoClass.FULL_DIRECTORY: (_FULL, lambda e, n: (*_common(e, n), e.ea_size)),
+    FileInfoClass.BOTH_DIRECTORY: (_BOTH, lambda e, n: (*_common(e, n), e.ea_size, *_short(e))),
+    FileInfoClass.NAMES: (_NAMES, lambda e, n: (n,)),
+    FileInfoClass.ID_BOTH_DIRECTORY: (_ID_BOTH, lambda e, n: (*_common(e, n), e.ea_size, *_short(e), e.file_id)),
+    FileInfoClass.ID_FULL_DIRECTORY: (_ID_FULL, lambda e, n: (*_common(e, n), e.ea_size, e.file_id)),
+    FileInfoClass.ID_EXTD_DIRECTORY: (
+        _ID_EXTD,
+        lambda e, n: (*_common(e, n), e.ea_size, e.reparse_tag, _id_128(e)),
+    ),
+    FileInfoClass.ID_64_EXTD_DIRECTORY: (
+        _ID_64_EXTD,
+        lambda e, n: (*_common(e, n), e.ea_size, e.reparse_tag, e.file_id),
+    ),
+    FileInfoClass.ID_64_EXTD_BOTH_DIRECTORY: (
+        _ID_64_EXTD_BOTH,
+        lambda e, n: (*_common(e, n), e.ea_size, e.reparse_tag, e.file_id, *_short(e)),
+    ),
+    FileInfoClass.ID_ALL_EXTD_DIRECTORY: (
+        _ID_ALL_EXTD,
+        lambda e, n: (*_common(e, n), e.ea_size, e.reparse_tag, e.file_id, _id_128(e)),
+    ),
+    FileInfoClass.ID_ALL_EXTD_BOTH_DIRECTORY: (
+        _ID_ALL_EXTD_BOTH,
+        lambda e, n: (*_common(e, n), e.ea_size, e.reparse_tag, e.file_id, _id_128(e), *_short(e)),
+    ),
+}
+DIRECTORY_CLASSES = frozenset(_CLASSES)
+
+
+def encode_directory_entry(info_class: int, entry: DirectoryInformation) -> bytes:
+    """One entry with NextEntryOffset 0.  KeyError for a class that is none of a directory's."""
+    layout, fill = _CLASSES[info_class]
+    name = encode_utf16(entry.file_name)
+    return _LEAD.pack(0, entry.file_index) + layout.pack(*fill(entry, len(name))) + name
+
+
+class DirectoryListing:
+    """A listing's buffer of at most `size_max` bytes: entries 8-aligned, each pointing at the next."""
+
+    __slots__ = ("_buffer", "_fill", "_last", "_layout", "_size_max")
+
+    def __init__(self, info_class: int, size_max: int) -> None:
+        self._layout, self._fill = _CLASSES[info_class]
+        self._size_max = size_max
+        self._buffer = bytearray()
+        self._last = -1
+
+    def append(self, entry: DirectoryInformation) -> bool:
+        """Add an entry; False when it does not fit, and nothing is changed."""
+        name = encode_utf16(entry.file_name)
+        buffer = self._buffer
+        start = len(buffer) + -len(buffer) % ENTRY_ALIGNMENT
+        if start + _LEAD.size + self._layout.size + len(name) > self._size_max:
+            return False
+        if self._last >= 0:
+            _NEXT.pack_into(buffer, self._last, start - self._last)
+            buffer += bytes(start - len(buffer))
+        self._last = start
+        buffer += _LEAD.pack(0, entry.file_index)
+        buffer += self._layout.pack(*self._fill(entry, len(name)))
+        buffer += name
+        return True
+
+    def getvalue(self) -> bytes:
+        """The buffer; its last entry is not padded."""
+        return bytes(self._buffer)
+
+
+def decode_directory_listing(info_class: int, data: Buffer) -> list[DirectoryInformation]:
+    """The entries of a listing, for clients.  MalformedMessage when it does not decode."""
+    layout, _ = _CLASSES[info_class]
+    view = memoryview(data)
+    entries: list[DirectoryInformation] = []
+    while view:
+        if len(view) < _LEAD.size + layout.size:
+            raise MalformedMessage("a directory entry cut short")
+        following, index = _LEAD.unpack_from(view)
+        values = layout.unpack_from(view, _LEAD.size)
+        name_length = values[0] if info_class == FileInfoClass.NAMES else values[7]
+        name_start = _LEAD.size + layout.size
+        if not 0 <= name_length <= len(view) - name_start:
+            raise MalformedMessage("a directory entry's name cut short")
+        name = bytes(view[name_start : name_start + name_length]).decode("utf-16-le", "surrogatepass")
+        entries.append(_entry(info_class, name, index, values))
+        if following and not name_start <= following <= len(view):
+            raise MalformedMessage(f"NextEntryOffset {following} of {len(view)}")
+        view = view[following:] if following else view[:0]
+    return entries
+
+
+def _entry(info_class: int, name: str, index: int, values: tuple[Any, ...]) -> DirectoryInformation:
+    if info_class == FileInfoClass.NAMES:
+        return DirectoryInformation(name, file_index=index)
+    entry = DirectoryInformation(name, *values[:7])
+    entry.file_index = index
+    if len(values) > 8:
+        entry.ea_size = values[8]
+    if info_class == FileInfoClass.ID_BOTH_DIRECTORY:
+        entry.file_id = values[11]
+    elif info_class == FileInfoClass.ID_FULL_DIRECTORY:
+        entry.file_id = values[9]
+    elif info_class == FileInfoClass.ID_EXTD_DIRECTORY:
+        entry.file_id = int.from_bytes(values[10][:8], "little")
+    elif info_class >= FileInfoClass.ID_64_EXTD_DIRECTORY:
+        entry.file_id = values[10]
+    return entry
