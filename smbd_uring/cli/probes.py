@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from smbd_uring import _native, limits
 from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop import identity, libc
-from smbd_uring.process import DESCRIPTORS_WANTED
+from smbd_uring.process import DESCRIPTORS_WANTED, raise_descriptor_limit
 
 NETLINK_USERSOCK = 2
 SMB_PORT = 445
@@ -114,12 +113,11 @@ def _identity() -> Finding:
 
 
 def _descriptors() -> Finding:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Root raises the hard limit by itself.
-    if hard == resource.RLIM_INFINITY or hard >= DESCRIPTORS_WANTED or os.geteuid() == 0:
+    limit = raise_descriptor_limit()
+    if limit >= DESCRIPTORS_WANTED:
         return Finding("descriptors", Level.OK, f"enough for {limits.OPENS_MAX} open files")
     return Finding(
-        "descriptors", Level.SLOWER, f"at most {hard}; the most opens allowed take {DESCRIPTORS_WANTED}",
+        "descriptors", Level.SLOWER, f"at most {limit}; the most opens allowed take {DESCRIPTORS_WANTED}",
         f"LimitNOFILE={DESCRIPTORS_WANTED} in the service, or a nofile line in /etc/security/limits.conf",
     )  # fmt: skip
 
