@@ -1,4 +1,4 @@
-"""One logon attempt, whatever wraps it: security blobs in and out, and a question for an account in between.
+"""One logon attempt: security blobs in and out, and a question for an account in between.
 
 Knows: that NTLM comes in SPNEGO or raw.  Must not know: SESSION_SETUP, sessions, accounts' storage, delays.
 
@@ -117,8 +117,7 @@ class Authentication:
         return Success(token, NO_KEY, request.user, request.domain, anonymous=True)
 
     def finish_guest(self) -> Success:
-        """Let a client in whose account is mapped to guest: nothing it proved was looked at, nothing is
-        proved to it."""
+        """Let a client in whose account is mapped to guest, whatever its password; nothing is proved to it."""
         request = self._take_request()
         token = self._spnego.accept(None) if self._spnego is not None else b""
         return Success(token, NO_KEY, request.user, request.domain)

@@ -1,5 +1,4 @@
-"""From the key that a logon gave to the keys of a session, and the hash that binds them to what was
-negotiated.
+"""Session keys from a logon's key, and the preauthentication hash they depend on.
 
 Knows: SP800-108 and the labels of [MS-SMB2].  Must not know: sessions, who asks, what the keys are used on.
 """

@@ -3,8 +3,8 @@
 Knows: [MS-NLMP] 3.2.5.1: which flags to agree on, what a valid answer to a challenge is.  Must not know:
 SPNEGO, where accounts and hashes are kept, entropy (the challenge comes in).
 
-Refused: LM, NTLMv1, datagram mode.  The age of a client's time stamp is not checked, as in Windows since
-Server 2012 (<69>): the challenge is fresh, and small machines have no clock before they have a network.
+Refused: LM and NTLMv1.  The age of a client's time stamp is not checked, as in Windows since Server 2012
+(<69>): the challenge is fresh, and small machines have no clock before they have a network.
 """
 
 from __future__ import annotations
