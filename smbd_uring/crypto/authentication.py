@@ -94,15 +94,17 @@ class Authentication:
     def finish(self, nt_hash: bytes | None) -> Success:
         """Check the client's proof against the account's NT hash (16 bytes).
 
-        None for an account that is not there: fails, in the time that a wrong password takes.
+        None for an account that is not there, or a hash of another size, which an account without a password
+        may have: fails, in the time that a wrong password takes.
         """
         request = self._take_request()
+        known_hash = nt_hash if nt_hash is not None and len(nt_hash) == KEY_BYTES else None
         try:
-            result = request.verify(_NOBODYS_HASH if nt_hash is None else nt_hash)
+            result = request.verify(known_hash or _NOBODYS_HASH)
         except NtlmError as error:
             self._fail(str(error))
-        if nt_hash is None:
-            self._fail("no such account")
+        if known_hash is None:
+            self._fail("no such account, or none with a password")
         token = self._final_token(request, result)
         return Success(token, result.session_key, request.user, request.domain)
 

@@ -208,9 +208,10 @@ def test_an_account_that_is_not_there_is_refused_like_a_wrong_password() -> None
         log_on(raw(NtlmInitiator(USER, PASSWORD, DOMAIN)), nt_hash=None)
 
 
-def test_knowing_the_stand_in_hash_of_missing_accounts_helps_nobody() -> None:
+@pytest.mark.parametrize("nt_hash", [None, b"", bytes(15), bytes(17)])
+def test_knowing_the_stand_in_hash_of_missing_accounts_helps_nobody(nt_hash: bytes | None) -> None:
     with pytest.raises(AuthenticationFailed, match="no such account"):
-        log_on(raw(NtlmInitiator(USER, domain=DOMAIN, nt_hash=bytes(16))), nt_hash=None)
+        log_on(raw(NtlmInitiator(USER, domain=DOMAIN, nt_hash=bytes(16))), nt_hash=nt_hash)
 
 
 def test_a_wrong_mech_list_mic_is_refused() -> None:
