@@ -9,6 +9,7 @@ free of NUL bytes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.errno cimport ETIMEDOUT
 from libc.stdint cimport uint64_t
 from smbd_uring._native cimport liburing
 from smbd_uring._native._core cimport BUFFER_GROUP
@@ -77,7 +78,10 @@ cdef class Ring(RingCore):
             theirs.shutdown(socket.SHUT_WR)
             operation = self.receive(ours.fileno(), None)
             while operation.in_flight:
-                for _, result, flags in self.wait(1.0):
+                completions = self.wait(1.0)
+                if not completions:
+                    raise RingUnavailable(remedy("multishot receive", ETIMEDOUT))
+                for _, result, flags in completions:
                     if flags & CQE_BUFFER:
                         self.release(flags)
                     if result < 0:

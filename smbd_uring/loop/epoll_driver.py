@@ -34,7 +34,8 @@ class EpollConnection(Connection):
 
     def __init__(self, connection_id: int, accepted: socket.socket, address: str) -> None:
         super().__init__(connection_id, accepted, address)
-        self.registered = 0
+        self.registered: int | None = None
+        """The events asked for; None before the first time."""
         self.blocked = False
         """The socket takes no more bytes until EPOLLOUT."""
 
@@ -51,6 +52,7 @@ class EpollDriver(DriverBase):
         """See `DriverBase`."""
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int, float], None]] = {}
+        self._watch_handlers: dict[int, Callable[[int, float], None]] = {}
         self._buffer = bytearray(RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
         super().__init__(listeners, companion, workers)
@@ -94,10 +96,14 @@ class EpollDriver(DriverBase):
         self._unregister(listener.fileno())
 
     def _start_watching(self, descriptor: int) -> None:
-        self._register(descriptor, select.EPOLLIN, lambda _mask, now: self._watches[descriptor](now))
+        callback = self._watches[descriptor]
+        self._watch_handlers[descriptor] = lambda _mask, now: callback(now)
+        self._register(descriptor, select.EPOLLIN, self._watch_handlers[descriptor])
 
     def _stop_watching(self, descriptor: int) -> None:
-        self._unregister(descriptor)
+        # The owner may have closed it already, and a connection may have got its number.
+        if self._handlers.get(descriptor) is self._watch_handlers.pop(descriptor):
+            self._unregister(descriptor)
 
     def _register(self, descriptor: int, events: int, handler: Callable[[int, float], None]) -> None:
         self._epoll.register(descriptor, events)
@@ -128,7 +134,7 @@ class EpollDriver(DriverBase):
             select.EPOLLOUT if connection.blocked else 0
         )
         descriptor = connection.socket.fileno()
-        if descriptor not in self._handlers:
+        if connection.registered is None:
             self._register(descriptor, wanted, lambda mask, now: self._on_events(connection, mask, now))
         elif wanted != connection.registered:
             self._epoll.modify(descriptor, wanted)

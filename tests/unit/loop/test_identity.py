@@ -119,6 +119,29 @@ def test_the_kernel_refuses_what_the_user_may_not(perform: Performer, root: Hand
         perform(CloseHandle(handle))
 
 
+def test_the_kernel_grants_what_the_user_may(perform: Performer, root: Handle) -> None:
+    """Also through /proc/self, whose files belong to root once an identity has been switched."""
+    perform(MakeDirectory(root, b"alices", 0o700, ALICE))
+    alices = perform(OpenAt(root, b"alices", os.O_PATH | os.O_DIRECTORY))
+    made = perform(OpenAt(alices, b"file", os.O_RDWR | os.O_CREAT, 0o600, credentials=ALICE))
+    path = perform(OpenAt(alices, b"file", os.O_PATH, credentials=ALICE))
+    perform(CloseHandle(perform(Reopen(path, os.O_RDWR, ALICE))))
+    perform(CheckAccess(path, os.R_OK | os.W_OK, ALICE))
+    perform(SetXattr(path, b"user.test", b"value", ALICE))
+    assert perform(GetXattr(path, b"user.test", ALICE)) == b"value"
+    perform(SetMode(path, 0o640, ALICE))
+    perform(SetTimes(path, 1, 2, ALICE))
+    ((status, value),) = perform(StatEntries(alices, [b"file"], b"user.test", ALICE))
+    assert (status, value) == (perform(Stat(path, b"", ALICE)), b"value")
+    assert stat.S_IMODE(status.mode) == 0o640 and status.modified_ns == 2
+    perform(Link(alices, b"file", alices, b"second", ALICE))
+    perform(Rename(alices, b"file", alices, b"third", 0, ALICE))
+    for name in (b"second", b"third"):
+        perform(Unlink(alices, name, False, ALICE))
+    for handle in (made, path, alices):
+        perform(CloseHandle(handle))
+
+
 def test_groups_open_doors(perform: Performer, root: Handle, tmp_path: Path) -> None:
     (tmp_path / "team").mkdir()
     if may_switch():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class PipeCompanion:
     """A companion at the other end of a pipe, which a test can replace by another one."""
 
     def __init__(self) -> None:
+        self.reader: int | None
         self.reader, self.writer = os.pipe()
         self.tokens: list[object] = []
         self.answers: list[Answer] = []
@@ -41,6 +43,7 @@ class PipeCompanion:
         return self.reader
 
     def readable(self, now: float) -> None:
+        assert self.reader is not None
         word = os.read(self.reader, 100)
         self.answers += [(token, word, None) for token in self.tokens]
         self.tokens.clear()
@@ -58,6 +61,7 @@ class PipeCompanion:
 
     def restart(self) -> None:
         """A new pipe under the same number, as a restarted companion's socket may have."""
+        assert self.reader is not None
         reader, writer = os.pipe()
         os.dup2(reader, self.reader)
         os.dup2(writer, self.writer)
@@ -65,6 +69,7 @@ class PipeCompanion:
         os.close(writer)
 
     def close(self) -> None:
+        assert self.reader is not None
         os.close(self.reader)
         os.close(self.writer)
 
@@ -154,6 +159,26 @@ def test_the_companion_answers_and_may_be_replaced(make_driver: MakeDriver) -> N
     assert companion.ticks == 1
     driver.close()
     companion.close()
+
+
+def test_a_connection_may_get_the_number_of_a_closed_companion(make_driver: MakeDriver) -> None:
+    """Given a companion that closed its descriptor, and a connection accepted before the loop looked again."""
+    companion = PipeCompanion()
+    driver, engine = with_engine(make_driver(companion=companion))
+    driver.run(lambda: True)
+    number, companion.reader = companion.reader, None
+    assert number is not None
+    os.close(number)
+    ours, theirs = socket.socketpair()
+    assert ours.fileno() == number
+    with theirs:
+        theirs.settimeout(5)
+        driver._accepted(ours, time.monotonic())
+        theirs.send(b"hello")
+        driver.run(lambda: engine.sent.get(1) == 5)
+        assert theirs.recv(10) == b"hello"
+    driver.run(lambda: engine.lost == [1])
+    os.close(companion.writer)
 
 
 def test_without_a_companion_nobody_answers(make_driver: MakeDriver) -> None:
