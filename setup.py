@@ -42,11 +42,13 @@ def extensions() -> list[Extension]:
             libraries=libraries,
             extra_compile_args=["-O2", "-Wall"],
             depends=[str(path) for path in Path(NATIVE).glob("*.pxd")],
-            optional=not required,
         )
         for name, libraries in LIBRARIES.items()
     ]
     built: list[Extension] = cythonize(modules, compiler_directives={"language_level": "3"})
+    for extension in built:
+        # cythonize makes extensions of its own and forgets this attribute of those it was given.
+        extension.optional = not required
     return built
 
 
