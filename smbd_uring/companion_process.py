@@ -19,7 +19,7 @@ from typing import Any
 
 from smbd_uring.companion.client import CompanionClient
 from smbd_uring.companion.supervisor import Supervisor
-from smbd_uring.config import StartingUp
+from smbd_uring.netlink.messages import StartingUp
 from smbd_uring.ports import Effect
 from smbd_uring.server_options import ServerOptions
 

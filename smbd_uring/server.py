@@ -43,6 +43,7 @@ COMPONENTS = ("engine", "auth", "loop", "companion", "fs")
 
 GUID_FILE = "server.guid"
 OVERLAY_FILE = "overlay.json"
+SMB_PORT = 445
 UNPRIVILEGED_PORT = 4450
 PROCESS_END_S = 4.5
 """From SIGTERM to the end, whatever hangs; 5 s is what the server promises."""
@@ -58,7 +59,7 @@ def serve(options: ServerOptions) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("smbd").setLevel(logging.INFO)
     try:
-        directory = options.state_directory or default_directory(_default_addresses(options)[0].port)
+        directory = options.state_directory or default_directory(listen_addresses(options, SMB_PORT)[0].port)
         state = StateDirectory(directory)
     except StateDirectoryError as error:
         return _failed(error)
@@ -122,6 +123,7 @@ class Server:
                 opens,
             )
         startup = self._companion.wait_for_startup(lambda: self._signals.pending)
+        self._configured_port = startup.tcp_port or SMB_PORT
         config = config_from_startup(startup, self._server_guid(), opens)
         return dataclasses.replace(config, connections_max=min(connections, config.connections_max))
 
@@ -137,8 +139,15 @@ class Server:
         return guid
 
     def _listen(self) -> None:
-        for address in _default_addresses(self._options):
-            listener = listen(address)
+        for address in listen_addresses(self._options, self._configured_port):
+            try:
+                listener = listen(address)
+            except ListenError as error:
+                if address in self._options.listen or not self._addresses:
+                    raise
+                # Nobody asked for it by name, and the one before serves: a machine may be without IPv6.
+                logger.warning("%s", error)
+                continue
             self._addresses.append(bound_address(listener))
             self._driver.add_listener(listener)
 
@@ -212,12 +221,12 @@ class Server:
         return {"done": f"{component}: debug messages {'off' if is_on else 'on'}"}
 
 
-def _default_addresses(options: ServerOptions) -> tuple[ListenAddress, ...]:
+def listen_addresses(options: ServerOptions, configured_port: int) -> tuple[ListenAddress, ...]:
     """Where to listen: as asked; else as root with a configuration everywhere, else where anybody may."""
     if options.listen:
         return options.listen
     if os.geteuid() == 0 and options.config_file is not None:
-        return (ListenAddress("0.0.0.0", 445), ListenAddress("::", 445))
+        return (ListenAddress("0.0.0.0", configured_port), ListenAddress("::", configured_port))
     return (ListenAddress("127.0.0.1", UNPRIVILEGED_PORT),)
 
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "control_socket": set(),
     "drivers": {"loop"},
     "server_options": {"loop"},
-    "companion_process": {"companion", "server_options"},
+    "companion_process": {"companion", "netlink", "server_options"},
     "server": {
         "companion_process", "config", "control_socket", "drivers", "engine", "filesystem", "loop", "process",
         "server_options", "state_directory",
