@@ -120,6 +120,12 @@ NEGOTIATE_DIALECTS_MAX: Final = 64
 CREATE_RETRIES_MAX: Final = 8
 """How often CREATE starts again when somebody else creates or removes the name between its steps."""
 
+RESOLVE_RETRIES_MAX: Final = 16
+"""How often a path is resolved again when renames elsewhere keep the kernel from proving that it stays in the share."""
+
+TEMPORARY_NAMES_MAX: Final = 16
+"""Names tried for the temporary link behind a replacing LINK; more are taken only when somebody does it on purpose."""
+
 DIRECTORY_BATCH_ENTRIES: Final = 512
 """Entries whose facts one step of a listing asks for; a 64 KiB reply holds about 500."""
 

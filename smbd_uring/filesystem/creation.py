@@ -1,0 +1,117 @@
+"""Creating files and directories with a share's modes.
+
+Knows: `create mask` and its relatives, the order of steps that leaves nothing half made.  Must not know: dispositions,
+who may create.
+
+The process's umask is 0; a mode is what the share's configuration makes of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Final
+
+from smbd_uring.filesystem.attributes import write_initial_attributes
+from smbd_uring.filesystem.handles import close
+from smbd_uring.filesystem.lookup import Components, find_directory, find_name, resolve_flags
+from smbd_uring.filesystem.names import encode_component, error, is_vetoed
+from smbd_uring.ports import Credentials, Handle, MakeDirectory, OpenAt, ShareRoot, Stat, Unlink
+
+_EXECUTE_OTHERS: Final = 0o011
+
+
+def file_mode(root: ShareRoot) -> int:
+    """Permission bits of a new file: all of `create mask`, but execution for the owner only, plus `force create mode`.
+
+    With the masks' defaults that is 0744, as Samba has it: Windows knows no execute bit and whoever created a program
+    expects to run it; that others may has to be forced.
+    """
+    return 0o777 & root.create_mask & ~_EXECUTE_OTHERS | root.force_create_mode
+
+
+def directory_mode(root: ShareRoot) -> int:
+    """Permission bits of a new directory: `directory mask` plus `force directory mode`."""
+    return 0o777 & root.directory_mask | root.force_directory_mode
+
+
+async def create_file(
+    root: ShareRoot, components: Components, flags: int, attributes: int, credentials: Credentials
+) -> Handle:
+    """`ports.Filesystem.create_file`.  The DOS attributes are stored as given."""
+    name = _new_name(root, components)
+    parent_components, parent_handle = await find_directory(root, components[:-1], credentials)
+    try:
+        await _refuse_taken(root, parent_components, components[-1], credentials)
+        flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        handle = await OpenAt(parent_handle, name, flags, file_mode(root), resolve_flags(root), credentials)
+        await _finish(root, parent_handle, name, handle, attributes, False, credentials)
+        return handle
+    finally:
+        await close(parent_handle)
+
+
+async def create_directory(
+    root: ShareRoot, components: Components, attributes: int, credentials: Credentials
+) -> Handle:
+    """`ports.Filesystem.create_directory`.  The DOS attributes are stored as given."""
+    name = _new_name(root, components)
+    parent_components, parent_handle = await find_directory(root, components[:-1], credentials)
+    try:
+        await _refuse_taken(root, parent_components, components[-1], credentials)
+        await MakeDirectory(parent_handle, name, directory_mode(root), credentials)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        try:
+            handle = await OpenAt(parent_handle, name, flags, 0, resolve_flags(root), credentials)
+        except OSError:
+            await _remove(parent_handle, name, True, credentials)
+            raise
+        await _finish(root, parent_handle, name, handle, attributes, True, credentials)
+        return handle
+    finally:
+        await close(parent_handle)
+
+
+def _new_name(root: ShareRoot, components: Components) -> bytes:
+    if not components:
+        raise error(errno.EEXIST)
+    if is_vetoed(root.veto_list, components[-1]):
+        raise error(errno.EACCES)
+    return encode_component(components[-1])
+
+
+async def _refuse_taken(
+    root: ShareRoot, directory: Components, name: str, credentials: Credentials
+) -> None:
+    """EEXIST for a name that differs in case only, which the kernel would not notice."""
+    if await find_name(root, directory, name, credentials) is not None:
+        raise error(errno.EEXIST)
+
+
+async def _finish(
+    root: ShareRoot,
+    parent: Handle,
+    name: bytes,
+    handle: Handle,
+    attributes: int,
+    is_directory: bool,
+    credentials: Credentials,
+) -> None:
+    """Store the DOS attributes; when that fails for good nothing is left behind."""
+    try:
+        await write_initial_attributes(root, handle, attributes, credentials)
+    except BaseException:
+        created = (await Stat(handle)).identity
+        await close(handle)
+        if (await Stat(parent, name)).identity == created:
+            await _remove(parent, name, is_directory, credentials)
+        raise
+
+
+async def _remove(parent: Handle, name: bytes, is_directory: bool, credentials: Credentials) -> None:
+    try:
+        await Unlink(parent, name, is_directory, credentials)
+    except OSError as failure:
+        # Somebody was faster, or put something into it: it is no longer ours.
+        if failure.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
+            raise

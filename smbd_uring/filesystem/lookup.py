@@ -1,0 +1,172 @@
+"""Finding files below a share's root, exactly or without case, and never outside it.
+
+Knows: path resolution by openat2 ([openat2(2)]), names as `names` compares them.  Must not know: who asks, and why.
+
+Every path is resolved from the root, by the kernel, in one step: a symlink inside the share may lead anywhere inside
+the share and nowhere else, and nothing between two steps can be swapped for a way out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from smbd_uring.filesystem.attributes import read_facts
+from smbd_uring.filesystem.handles import Opened, close
+from smbd_uring.filesystem.names import client_name, encode_component, fold, is_vetoed, same_name
+from smbd_uring.limits import RESOLVE_RETRIES_MAX
+from smbd_uring.ports import Credentials, Found, Handle, ListDirectory, OpenAt, PathMissing, ShareRoot
+
+RESOLVE_NO_XDEV: Final = 0x01
+RESOLVE_NO_MAGICLINKS: Final = 0x02
+RESOLVE_NO_SYMLINKS: Final = 0x04
+RESOLVE_BENEATH: Final = 0x08
+
+Components = tuple[str, ...]
+
+
+def resolve_flags(root: ShareRoot) -> int:
+    """openat2's `resolve` for paths below this root."""
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
+    if not root.follow_symlinks:
+        resolve |= RESOLVE_NO_SYMLINKS
+    if not root.cross_mounts:
+        resolve |= RESOLVE_NO_XDEV
+    return resolve
+
+
+async def open_beneath(
+    root: ShareRoot, components: Sequence[str], flags: int, credentials: Credentials
+) -> Handle:
+    """Open an existing path exactly as named.  Raises OSError as openat2 does, EXDEV when it leads out."""
+    path = b"/".join([encode_component(component) for component in components]) or b"."
+    retries = RESOLVE_RETRIES_MAX
+    while True:
+        try:
+            return await OpenAt(root.handle, path, flags, 0, resolve_flags(root), credentials)
+        except OSError as failure:
+            # Somebody renamed a directory while the kernel was on its way up through "..": it cannot say any more
+            # whether the way stayed inside.
+            if failure.errno != errno.EAGAIN or retries == 0:
+                raise
+        retries -= 1
+
+
+async def lookup(root: ShareRoot, components: Components, credentials: Credentials) -> Found:
+    """`ports.Filesystem.lookup`."""
+    for component in components:
+        encode_component(component)
+    if components and is_vetoed(root.veto_list, components[-1]):
+        parent, handle_of_parent = await find_directory(root, components[:-1], credentials)
+        await close(handle_of_parent)
+        return Found((*parent, components[-1]), None, None)
+    _refuse_vetoed(root, components)
+    on_disk, handle = await _find(root, components, credentials)
+    if handle is None:
+        return Found(on_disk, None, None)
+    try:
+        facts = await read_facts(root, handle, on_disk[-1] if on_disk else "", credentials)
+    except BaseException:
+        await close(handle)
+        raise
+    return Found(on_disk, handle, facts)
+
+
+async def find_directory(
+    root: ShareRoot, components: Components, credentials: Credentials
+) -> tuple[Components, Handle]:
+    """The directory at `components`: its path as it is on disk and an O_PATH handle, which the caller closes.
+    Raises PathMissing when it does not exist or is something else."""
+    _refuse_vetoed(root, components)
+    on_disk, handle = await _find(root, components, credentials, os.O_DIRECTORY)
+    if handle is None:
+        raise _missing(errno.ENOENT)
+    return on_disk, handle
+
+
+async def find_name(root: ShareRoot, directory: Components, name: str, credentials: Credentials) -> str | None:
+    """The name in a directory (its path as on disk) that equals `name`, the exact one first; None when there is none
+    or the directory may not be read.  Dangling symlinks count: the name is taken."""
+    folded = fold(name)
+    try:
+        async with Opened(open_beneath(root, directory, os.O_RDONLY | os.O_DIRECTORY, credentials)) as handle:
+            entries = await ListDirectory(handle)
+    except OSError as failure:
+        if failure.errno == errno.EACCES:
+            return None
+        raise
+    matching = {entry.name for entry in entries if same_name(entry.name, folded)}
+    if encode_component(name) in matching:
+        return name
+    # The smallest, so that two that differ in case only are not taken in turns.
+    for candidate in sorted(matching):
+        visible = client_name(candidate)
+        if visible is not None and not is_vetoed(root.veto_list, visible):
+            return visible
+    return None
+
+
+async def _find(
+    root: ShareRoot, components: Components, credentials: Credentials, extra_flags: int = 0
+) -> tuple[Components, Handle | None]:
+    """The path as it is on disk as far as it exists, and an O_PATH handle, or None when only the last component
+    does not exist."""
+    flags = os.O_PATH | extra_flags
+    try:
+        return components, await open_beneath(root, components, flags, credentials)
+    except OSError as failure:
+        if failure.errno != errno.ENOENT or not components:
+            raise _as_missing(failure) from None
+    length, name = await _first_inexact(root, components, credentials)
+    on_disk = components[:length]
+    while name is not None:
+        on_disk = (*on_disk, name)
+        rest = components[len(on_disk):]
+        try:
+            return on_disk + rest, await open_beneath(root, on_disk + rest, flags, credentials)
+        except OSError as failure:
+            if failure.errno != errno.ENOENT:
+                raise _as_missing(failure) from None
+        if not rest:
+            # The name is there and leads nowhere: a dangling symlink, or gone since.
+            return on_disk, None
+        try:
+            name = await find_name(root, on_disk, rest[0], credentials)
+        except OSError as failure:
+            raise _as_missing(failure) from None
+    if len(components) - len(on_disk) > 1:
+        raise _missing(errno.ENOENT)
+    return on_disk + components[len(on_disk):], None
+
+
+async def _first_inexact(
+    root: ShareRoot, components: Components, credentials: Credentials
+) -> tuple[int, str | None]:
+    """How many components exist exactly as asked, and the name on disk of the one after them, if any.
+
+    From the end, since the usual path that does not exist is a new file in a directory that does.
+    """
+    length = len(components) - 1
+    while True:
+        try:
+            return length, await find_name(root, components[:length], components[length], credentials)
+        except OSError as failure:
+            if failure.errno != errno.ENOENT or length == 0:
+                raise _as_missing(failure) from None
+        length -= 1
+
+
+def _refuse_vetoed(root: ShareRoot, components: Components) -> None:
+    if any(is_vetoed(root.veto_list, component) for component in components):
+        raise _missing(errno.ENOENT)
+
+
+def _as_missing(failure: OSError) -> OSError:
+    """Something that is no directory in the middle of a path, or a parent gone, is a missing path."""
+    return _missing(failure.errno) if failure.errno in (errno.ENOENT, errno.ENOTDIR) else failure
+
+
+def _missing(number: int) -> PathMissing:
+    return PathMissing(number, os.strerror(number))
