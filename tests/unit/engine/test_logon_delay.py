@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from smbd_uring import limits
 from smbd_uring.engine.logon_delay import LogonDelays
 
@@ -20,7 +22,7 @@ def test_the_delay_doubles_up_to_the_maximum_and_stays_there() -> None:
     delays = LogonDelays()
     seen = [fail(delays) for _ in range(40)]
     assert seen[0] == limits.LOGON_DELAY_FIRST_S
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         assert after == min(2 * before, limits.LOGON_DELAY_MAX_S)
     assert seen[-1] == limits.LOGON_DELAY_MAX_S
 

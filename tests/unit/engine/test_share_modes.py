@@ -20,8 +20,9 @@ SHARED_BY = {
 """[MS-FSA] 2.1.5.1.2: which share mode each right needs from the others."""
 
 OF_NO_CONCERN = (
-    AccessMask.FILE_READ_ATTRIBUTES, AccessMask.FILE_WRITE_ATTRIBUTES, AccessMask.FILE_READ_EA, AccessMask.FILE_WRITE_EA,
-    AccessMask.READ_CONTROL, AccessMask.WRITE_DAC, AccessMask.WRITE_OWNER, AccessMask.SYNCHRONIZE,
+    AccessMask.FILE_READ_ATTRIBUTES, AccessMask.FILE_WRITE_ATTRIBUTES, AccessMask.FILE_READ_EA,
+    AccessMask.FILE_WRITE_EA, AccessMask.READ_CONTROL, AccessMask.WRITE_DAC, AccessMask.WRITE_OWNER,
+    AccessMask.SYNCHRONIZE,
 )  # fmt: skip
 ACCESSES = (*SHARED_BY, AccessMask.FILE_READ_DATA | AccessMask.FILE_WRITE_DATA,
             AccessMask.FILE_READ_DATA | AccessMask.DELETE, AccessMask.FILE_ALL_ACCESS)  # fmt: skip
