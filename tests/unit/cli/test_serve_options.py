@@ -36,7 +36,8 @@ def test_a_password_may_have_colons() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--share", "nopath"], ["--share", "=/srv"], ["--share", "a="], ["--user", "anna"], ["--user", ":secret"],
+        ["--share", "nopath"], ["--share", "=/srv"], ["--share", "a="],
+        ["--user", "anna"], ["--user", ":secret"],
         ["--rings", "0"], ["--rings", "x"], ["--listen", "nowhere"],
         ["--listen", "127.0.0.1:70000"], ["--companion", "maybe"], ["--unknown"], ["stray"],
     ],
