@@ -13,7 +13,7 @@ from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.header import Header
 from smbd_uring.wire.ntstatus import NtStatus
-from smbd_uring.wire.pdu import FileId
+from smbd_uring.wire.pdu import FILE_ID_ANY, FileId
 
 if TYPE_CHECKING:
     from smbd_uring.crypto.keys import PreauthIntegrity
@@ -135,7 +135,7 @@ class Request:
         self.cancel = None
 
     def _find_open(self, file_id: FileId) -> Open | None:
-        if file_id == FileId.ANY:
+        if file_id == FILE_ID_ANY:
             return self.chain.opened if self.related else None
         opened = self.session_of().opens.get(file_id.volatile)
         if opened is None or opened.file_id != file_id:

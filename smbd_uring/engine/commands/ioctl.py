@@ -13,7 +13,7 @@ from smbd_uring.wire.data import IoctlRequest, IoctlResponse
 from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
 from smbd_uring.wire.ioctl import ValidateNegotiateInfoRequest, ValidateNegotiateInfoResponse
 from smbd_uring.wire.ntstatus import NtStatus
-from smbd_uring.wire.pdu import FileId
+from smbd_uring.wire.pdu import FILE_ID_ANY
 
 
 async def ioctl(request: Request) -> Response:
@@ -28,7 +28,7 @@ async def ioctl(request: Request) -> Response:
         return _validate_negotiate_info(request, body)
     if body.ctl_code in (FsctlCode.DFS_GET_REFERRALS, FsctlCode.DFS_GET_REFERRALS_EX):
         raise SmbError(NtStatus.FS_DRIVER_REQUIRED)
-    if body.file_id != FileId.ANY or request.related:
+    if body.file_id != FILE_ID_ANY or request.related:
         request.use_open(body.file_id)
     raise SmbError(NtStatus.NOT_SUPPORTED)
 
@@ -58,4 +58,4 @@ def _validate_negotiate_info(request: Request, body: IoctlRequest) -> Response:
     ).encode()
     if body.max_output_response < len(answer):
         raise ProtocolViolation("VALIDATE_NEGOTIATE_INFO without room for the answer")
-    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=FileId.ANY, output=answer).encode())
+    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=FILE_ID_ANY, output=answer).encode())
