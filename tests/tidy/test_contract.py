@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from smbd_uring import ports
-from smbd_uring.netlink import messages
+from smbd_uring.netlink import flags
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("name", ["AccountFlags", "ShareFlags", "TreeFlags", "TreeStatus"])
 def test_the_companion_and_the_engine_mean_the_same_flags(name: str) -> None:
     engines = {member.name: member.value for member in getattr(ports, name)}
-    companions = {member.name: member.value for member in getattr(messages, name)}
+    companions = {member.name: member.value for member in getattr(flags, name)}
     assert companions == engines
 
 

@@ -1,0 +1,295 @@
+"""What the companion knows: global values, shares and accounts, as one consistent reading of the files.
+
+Knows: smb.conf, ksmbdpwd.db, the overlay of the command line, the Unix user database.  Must not know: messages' bytes.
+
+A reading is made whole or not at all: when a file is broken at a reload, the one before stays in force.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import logging
+import os
+import pwd
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smbd_uring.netlink import accounts, smb_conf
+from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
+from smbd_uring.netlink.messages import ACCOUNT_NAME_SIZE, INVALID_ID, StartingUp
+from smbd_uring.netlink.smb_conf import Configuration, Section
+from smbd_uring.netlink.tree_policy import SharePolicy
+
+log = logging.getLogger("smbd.companion")
+
+PIPE_SHARE = "IPC$"
+MIB = 1 << 20
+DEFAULT_IO_BYTES = 8 * MIB
+DEFAULT_CREDITS = 8192
+
+
+class DirectoryError(Exception):
+    """The files cannot be used; the message says which, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One share: what the engine is told, and what decides who may use it.  Modes are Unix permission bits."""
+
+    name: str
+    path: str
+    policy: SharePolicy
+    create_mask: int = 0o744
+    directory_mask: int = 0o755
+    force_create_mode: int = 0
+    force_directory_mode: int = 0
+    force_uid: int = INVALID_ID
+    force_gid: int = INVALID_ID
+    veto_list: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account.  `flags` says what became of it; groups are the supplementary ones."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    nt_hash: bytes
+    flags: AccountFlags
+
+
+@dataclass(slots=True)
+class Directory:
+    """One reading of everything."""
+
+    configuration: Configuration
+    passwords: dict[str, bytes]
+    shares: dict[str, Share]
+    """By casefolded name."""
+    overlay_users: frozenset[str] = frozenset()
+    _lower: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, config_file: Path | None, accounts_file: Path | None, overlay_file: Path | None) -> Directory:
+        """Read the files.  DirectoryError when one is broken; files that are not there are as good as empty."""
+        try:
+            configuration = _configuration(config_file)
+            passwords = accounts.load(accounts_file) if accounts_file is not None else {}
+            overlay = json.loads(overlay_file.read_text()) if overlay_file is not None else {}
+        except (smb_conf.ConfError, accounts.AccountsError, OSError, ValueError) as error:
+            raise DirectoryError(str(error)) from error
+        _apply_overlay(configuration, overlay)
+        users = {name: bytes.fromhex(value) for name, value in overlay.get("users", {}).items()}
+        passwords = {**passwords, **users}
+        shares = {key: _share(section) for key, section in configuration.shares.items() if key != PIPE_SHARE.casefold()}
+        shares[PIPE_SHARE.casefold()] = Share(
+            PIPE_SHARE, "", SharePolicy(ShareFlags.AVAILABLE | ShareFlags.PIPE | ShareFlags.BROWSEABLE)
+        )
+        lower = {name.casefold(): name for name in passwords}
+        return cls(configuration, passwords, shares, frozenset(users), lower)
+
+    # --- accounts ---
+
+    def login(self, name: str) -> Account | None:
+        """The account of a name, compared without case; the empty name is the anonymous one.
+
+        Result: None when there is none and strangers are not mapped to the guest account.
+        """
+        if name == "":
+            return self._guest()
+        known = self._lower.get(name.casefold())
+        if known is None:
+            return self._guest() if self._maps_strangers() else None
+        return self._account(known)
+
+    def contains(self, names: tuple[str, ...], account: str) -> bool:
+        """Whether an account is on a list of names and @groups."""
+        for name in names:
+            if name.startswith("@"):
+                if _in_group(account, name[1:]):
+                    return True
+            elif name.casefold() == account.casefold():
+                return True
+        return False
+
+    @property
+    def restrict_anonymous(self) -> bool:
+        """Whether guests are kept out of everything."""
+        return self.configuration.globals.number("restrict anonymous", 0) > 0
+
+    def _account(self, name: str) -> Account:
+        nt_hash = self.passwords[name]
+        if os.geteuid() != 0:
+            return Account(name, os.geteuid(), os.getegid(), tuple(os.getgroups()), nt_hash, AccountFlags.OK)
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            if name in self.overlay_users:
+                log.warning("account %s has no Unix user: its files are touched as the user who runs the server", name)
+                return Account(name, os.geteuid(), os.getegid(), (), nt_hash, AccountFlags.OK)
+            log.warning("account %s has no Unix user and cannot log on; `useradd %s` makes one", name, name)
+            return Account(name, 0, 0, (), b"", AccountFlags.BAD_UID)
+        groups = tuple(os.getgrouplist(name, entry.pw_gid))
+        return Account(name, entry.pw_uid, entry.pw_gid, groups, nt_hash, AccountFlags.OK)
+
+    def _guest(self) -> Account:
+        name = self.configuration.globals.text("guest account", "nobody")
+        uid, gid = os.geteuid(), os.getegid()
+        if uid == 0:
+            try:
+                entry = pwd.getpwnam(name)
+                uid, gid = entry.pw_uid, entry.pw_gid
+            except KeyError:
+                uid = gid = 65534
+        return Account(name, uid, gid, (), b"", AccountFlags.OK | AccountFlags.GUEST_ACCOUNT)
+
+    def _maps_strangers(self) -> bool:
+        return self.configuration.globals.text("map to guest", "never").casefold() == "bad user"
+
+    # --- [global] ---
+
+    def starting_up(self) -> StartingUp:
+        """The companion's first message."""
+        section = self.configuration.globals
+        return StartingUp(
+            flags=int(_global_flags(section)),
+            signing=int(_signing(section.text("server signing", "auto"))),
+            min_prot=section.text("server min protocol"),
+            max_prot=section.text("server max protocol"),
+            netbios_name=section.text("netbios name", "SMBD-URING")[:15],
+            work_group=section.text("workgroup", "WORKGROUP")[:63],
+            server_string=section.text("server string", "SMB SERVER")[:63],
+            tcp_port=section.number("tcp port", 445),
+            ipc_timeout=section.number("ipc timeout", 0),
+            deadtime=section.number("deadtime", 0),
+            file_max=section.number("max open files", 0),
+            smb2_max_write=section.size("smb2 max write", DEFAULT_IO_BYTES),
+            smb2_max_read=section.size("smb2 max read", DEFAULT_IO_BYTES),
+            smb2_max_trans=section.size("smb2 max trans", DEFAULT_IO_BYTES),
+            smb2_max_credits=section.size("smb2 max credits", DEFAULT_CREDITS),
+            max_connections=section.size("max connections", 0),
+            max_ip_connections=section.size("max ip connections", 0),
+        )
+
+
+def _configuration(config_file: Path | None) -> Configuration:
+    if config_file is None:
+        return Configuration(Section("global", {}), {})
+    return smb_conf.load(config_file)
+
+
+def _apply_overlay(configuration: Configuration, overlay: dict[str, Any]) -> None:
+    """Add what the command line said; its shares replace those of the same name."""
+    for name, values in overlay.get("shares", {}).items():
+        section = {key: ("yes" if value else "no") if isinstance(value, bool) else str(value) for key, value in values.items()}
+        configuration.shares[name.casefold()] = Section(name, section)
+        if section.get("guest ok") == "yes":
+            configuration.globals.values.setdefault("map to guest", "bad user")
+    configuration.globals.values.update({key: str(value) for key, value in overlay.get("global", {}).items()})
+
+
+def _global_flags(section: Section) -> GlobalFlags:
+    encryption = section.text("smb3 encryption") or section.text("server smb encrypt") or section.text("smb encrypt")
+    flags = GlobalFlags(0)
+    if _insists(encryption):
+        flags |= GlobalFlags.ENCRYPTION
+    elif encryption and encryption.casefold().startswith(("disabled", "off", "no")):
+        flags |= GlobalFlags.ENCRYPTION_OFF
+    return flags
+
+
+def _insists(value: str) -> bool:
+    return value.casefold().startswith(("mandatory", "required"))
+
+
+def _signing(value: str) -> Signing:
+    wanted = value.casefold()
+    if wanted.startswith(("mandatory", "required")):
+        return Signing.MANDATORY
+    if wanted.startswith("auto"):
+        return Signing.AUTO
+    return Signing.ENABLED if wanted.startswith(("enabled", "yes", "1", "true")) else Signing.DISABLED
+
+
+def _share(section: Section) -> Share:
+    if not section.text("path"):
+        raise DirectoryError(f"share [{section.name}] has no path; add `path = /some/folder`")
+    force_uid, force_gid = _forced(section)
+    return Share(
+        name=section.name,
+        path=section.text("path"),
+        policy=SharePolicy(
+            flags=_share_flags(section),
+            valid_users=section.words("valid users"),
+            invalid_users=section.words("invalid users"),
+            read_list=section.words("read list"),
+            write_list=section.words("write list"),
+            admin_users=section.words("admin users"),
+            connections_max=section.size("max connections", 0),
+        ),
+        create_mask=section.octal("create mask", 0o744),
+        directory_mask=section.octal("directory mask", 0o755),
+        force_create_mode=section.octal("force create mode", 0),
+        force_directory_mode=section.octal("force directory mode", 0),
+        force_uid=force_uid,
+        force_gid=force_gid,
+        veto_list=tuple(name for name in section.text("veto files").split("/") if name),
+    )
+
+
+def _share_flags(section: Section) -> ShareFlags:
+    flags = ShareFlags.AVAILABLE
+    for key, default, flag in (
+        ("browseable", True, ShareFlags.BROWSEABLE),
+        ("guest ok", False, ShareFlags.GUEST_OK),
+        ("store dos attributes", True, ShareFlags.STORE_DOS_ATTRS),
+        ("oplocks", True, ShareFlags.OPLOCKS),
+        ("hide dot files", True, ShareFlags.HIDE_DOT_FILES),
+        ("inherit owner", False, ShareFlags.INHERIT_OWNER),
+        ("follow symlinks", True, ShareFlags.FOLLOW_SYMLINKS),
+        ("crossmnt", True, ShareFlags.CROSSMNT),
+    ):
+        if section.boolean(key, default):
+            flags |= flag
+    flags |= ShareFlags.WRITEABLE if _writable(section) else ShareFlags.READONLY
+    encryption = section.text("smb3 encryption") or section.text("server smb encrypt") or section.text("smb encrypt")
+    if _insists(encryption):
+        flags |= ShareFlags.ENCRYPT_DATA
+    return flags
+
+
+def _writable(section: Section) -> bool:
+    """`read only` wins over its three opposites; a share that says nothing is read-only."""
+    if section.text("read only"):
+        return not section.boolean("read only", True)
+    return any(section.boolean(key, False) for key in ("writable", "writeable", "write ok"))
+
+
+def _forced(section: Section) -> tuple[int, int]:
+    uid = gid = INVALID_ID
+    user, group = section.text("force user"), section.text("force group")
+    try:
+        if user:
+            entry = pwd.getpwnam(user)
+            uid, gid = entry.pw_uid, entry.pw_gid
+        if group:
+            gid = grp.getgrnam(group).gr_gid
+    except KeyError as error:
+        raise DirectoryError(f"share [{section.name}]: {error}; create it or change force user/force group") from error
+    if (user and uid >= INVALID_ID) or ((user or group) and gid >= INVALID_ID):
+        raise DirectoryError(f"share [{section.name}]: ids above {INVALID_ID - 1} cannot be forced")
+    return uid, gid
+
+
+def _in_group(account: str, group: str) -> bool:
+    try:
+        entry = grp.getgrnam(group)
+        if account in entry.gr_mem:
+            return True
+        return pwd.getpwnam(account).pw_gid == entry.gr_gid
+    except KeyError:
+        return False

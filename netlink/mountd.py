@@ -1,0 +1,159 @@
+"""The companion's process: reads its files, tells the engine, answers it until the engine is gone.
+
+Knows: the channel and the directory.  Must not know: SMB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from smbd_uring.netlink import genl
+from smbd_uring.netlink.answers import Answers
+from smbd_uring.netlink.channel import Channel, ChannelError, companion_channel
+from smbd_uring.netlink.directory import Directory, DirectoryError
+from smbd_uring.netlink.messages import Event, MalformedStructure
+from smbd_uring.netlink.paths import default_paths
+
+log = logging.getLogger("smbd.companion")
+
+ENGINE_LOOK_INTERVAL_S = 1.0
+"""How often an external companion makes sure that its engine still runs."""
+
+
+class Mountd:
+    """One run of the companion."""
+
+    def __init__(self, channel: Channel, config: Path | None, accounts: Path | None, overlay: Path | None) -> None:
+        """DirectoryError when the files cannot be used."""
+        self._channel = channel
+        self._files = (config, accounts, overlay)
+        self._directory = Directory.read(*self._files)
+        self._answers = Answers(self._directory)
+        self._stop = False
+        self._reload = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM, SIGINT or the end of the engine.  Result: the exit status."""
+        signal.signal(signal.SIGTERM, lambda *_: self._end())
+        signal.signal(signal.SIGINT, lambda *_: self._end())
+        signal.signal(signal.SIGHUP, lambda *_: self._reread_soon())
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writing)
+        if not self._send(Event.STARTING_UP, self._directory.starting_up().encode()):
+            print("smbd-uring mountd: the server does not take messages; is it running?", file=sys.stderr)
+            return 1
+        poll = select.poll()
+        poll.register(self._channel.fileno(), select.POLLIN)
+        poll.register(reading, select.POLLIN)
+        while not self._stop:
+            poll.poll(ENGINE_LOOK_INTERVAL_S * 1000)
+            _drain(reading)
+            if self._reload:
+                self._reload = False
+                self._reread()
+            self._answer_all()
+            if not self._send(Event.HEARTBEAT_REQUEST, bytes(4)):
+                log.warning("the server is gone")
+                return 1
+        return 0
+
+    def _answer_all(self) -> None:
+        for datagram in self._channel.receive():
+            if datagram.sender != self._channel.peer:
+                log.warning("a message of process %s, which is not the server, was dropped", datagram.pid)
+                continue
+            try:
+                answer = self._answers.answer(*genl.decode(datagram.data))
+            except (genl.MalformedNetlink, MalformedStructure) as error:
+                log.warning("a malformed message was dropped: %s", error)
+                continue
+            if answer is not None:
+                self._send(*answer)
+
+    def _send(self, event: Event, data: bytes) -> bool:
+        return self._channel.send(genl.encode(event, data, self._channel.port))
+
+    def _reread(self) -> None:
+        try:
+            self._directory = Directory.read(*self._files)
+        except DirectoryError as error:
+            log.error("not reloaded, what was read before stays in force: %s", error)
+            return
+        self._answers.replace(self._directory)
+        log.info("configuration and accounts read again")
+
+    def _end(self) -> None:
+        self._stop = True
+
+    def _reread_soon(self) -> None:
+        self._reload = True
+
+
+def _drain(reading: int) -> None:
+    try:
+        while os.read(reading, 512):
+            pass
+    except BlockingIOError:
+        return
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`smbd-uring mountd`.  Result: 0 asked to stop, 1 failed, 2 wrong usage (by argparse)."""
+    options = _parser().parse_args(argv)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("smbd").setLevel(logging.INFO)
+    if options.kernel:
+        print("smbd-uring mountd: serving ksmbd.ko is not in this version; run without --kernel", file=sys.stderr)
+        return 1
+    config, accounts = _files(options)
+    channel = None
+    try:
+        channel = companion_channel(options.state_dir)
+        return Mountd(channel, config, accounts, options.overlay).run()
+    except (ChannelError, DirectoryError) as error:
+        print(f"smbd-uring mountd: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if channel is not None:
+            channel.close()
+
+
+def _files(options: argparse.Namespace) -> tuple[Path | None, Path | None]:
+    """The files given, else the default ones that exist; an overlay alone needs neither."""
+    config, accounts = default_paths()
+    if options.config is None and options.overlay is not None and _overlay_is_enough(options.overlay):
+        return None, options.accounts
+    return (
+        options.config or (config if config.exists() else None),
+        options.accounts or (accounts if accounts.exists() else None),
+    )
+
+
+def _overlay_is_enough(overlay: Path) -> bool:
+    """Whether the command line named a share: then it is a server of its own, not the machine's configured one."""
+    try:
+        return bool(json.loads(overlay.read_text()).get("shares"))
+    except (OSError, ValueError):
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="smbd-uring mountd", description="The companion: accounts and shares.")
+    parser.add_argument("-c", dest="config", type=Path, metavar="smb.conf", help="configuration")
+    parser.add_argument("-i", dest="accounts", type=Path, metavar="ksmbdpwd.db", help="accounts")
+    parser.add_argument("--state-dir", type=Path, required=True, metavar="DIR", help="the server's state directory")
+    parser.add_argument("--overlay", type=Path, metavar="FILE", help="shares and accounts of the command line (JSON)")
+    parser.add_argument("--kernel", action="store_true", help="serve ksmbd.ko instead of the user-space engine")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,314 @@
+"""Asks the companion what the engine wants to know.
+
+Knows: the messages and the effects they answer.  Must not know: how the companion is started, SMB.
+
+A question is pending from `submit` until its answer is in, or COMPANION_ANSWER_TIMEOUT_S is over.  While no companion
+is there, questions wait for it just as long: one that is restarted in time answers as if it had never been away.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smbd_uring import limits
+from smbd_uring.netlink import genl, messages
+from smbd_uring.netlink.channel import Channel, Datagram, engine_channel
+from smbd_uring.netlink.messages import Event
+from smbd_uring.ports import (
+    AccountFlags,
+    AskLogin,
+    AskShare,
+    AskTree,
+    CompanionUnavailable,
+    Credentials,
+    Effect,
+    LoginAnswer,
+    ShareAnswer,
+    ShareFlags,
+    TellLogout,
+    TellTreeDisconnect,
+    TreeAnswer,
+    TreeFlags,
+    TreeStatus,
+)
+
+log = logging.getLogger("smbd.companion")
+
+TREE_REQUEST_SMB2 = 2
+TREE_REQUEST_IPV6 = 1
+HANDLE_MAX = 0x7FFF_FFFF
+Answer = tuple[Any, Any, BaseException | None]
+
+
+@dataclass(slots=True)
+class _Question:
+    token: object
+    effect: Effect[Any]
+    event: Event
+    data: bytes
+    deadline: float
+    sent: bool = False
+    login: messages.LoginResponse | None = None
+    """Set while the groups of an account that was answered are asked for."""
+
+
+class CompanionClient:
+    """The engine's end of the channel.  One thread; never waits."""
+
+    def __init__(self, state_directory: Path) -> None:
+        """Open the channel and announce it.  OSError or ChannelError when there is no way to have one."""
+        self._channel: Channel = engine_channel(state_directory)
+        self._pending: OrderedDict[int, _Question] = OrderedDict()
+        self._answers: list[Answer] = []
+        self._shares: dict[str, ShareAnswer] = {}
+        self._next_handle = 1
+        self._heartbeat_at: float | None = None
+        self.startup: messages.StartingUp | None = None
+        self.peer_pid: int | None = None
+
+    def close(self) -> None:
+        """Close the channel; nothing is answered any more."""
+        self._channel.close()
+
+    # --- for the loop ---
+
+    def fileno(self) -> int:
+        """Readable when the companion said something."""
+        return self._channel.fileno()
+
+    def submit(self, token: object, effect: Effect[Any], now: float) -> None:
+        """Ask or tell; the answer comes out of `take_answers`."""
+        if isinstance(effect, TellTreeDisconnect | TellLogout):
+            self._tell(effect)
+            self._answers.append((token, None, None))
+            return
+        if isinstance(effect, AskShare) and (known := self._shares.get(effect.name.casefold())) is not None:
+            self._answers.append((token, known, None))
+            return
+        if len(self._pending) >= limits.COMPANION_QUESTIONS_MAX:
+            self._answers.append((token, None, CompanionUnavailable("too many questions are waiting")))
+            return
+        handle = self._allocate_handle()
+        try:
+            event, data = _question(effect, handle)
+        except messages.MalformedStructure:  # a name longer than any the companion knows
+            self._answers.append((token, _nobody(effect), None))
+            return
+        question = _Question(token, effect, event, data, now + limits.COMPANION_ANSWER_TIMEOUT_S)
+        self._pending[handle] = question
+        self._send(question)
+
+    def take_answers(self) -> list[Answer]:
+        """(token, result, error) of what was answered since the last call."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    def readable(self, now: float) -> None:
+        """Take what arrived."""
+        for datagram in self._channel.receive():
+            try:
+                self._take(datagram, now)
+            except (genl.MalformedNetlink, messages.MalformedStructure) as error:
+                log.warning("a malformed message of process %s was dropped: %s", datagram.pid, error)
+
+    def tick(self, now: float) -> None:
+        """Give up on questions that waited too long, and see whether the companion still listens."""
+        expired = [handle for handle, question in self._pending.items() if question.deadline <= now]
+        for handle in expired:
+            question = self._pending.pop(handle)
+            error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
+            self._answers.append((question.token, None, error))
+        if self._heartbeat_at is not None and self._heartbeat_at <= now:
+            self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
+            if self._channel.peer is not None and not self._send_message(Event.HEARTBEAT_REQUEST, bytes(4)):
+                self._forget_companion()
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        deadlines = [question.deadline for question in self._pending.values()]
+        if self._heartbeat_at is not None:
+            deadlines.append(self._heartbeat_at)
+        return min(deadlines, default=None)
+
+    # --- what arrives ---
+
+    def _take(self, datagram: Datagram, now: float) -> None:
+        command, data = genl.decode(datagram.data)
+        if command == Event.STARTING_UP:
+            self._companion_started(datagram, messages.StartingUp.decode(data), now)
+            return
+        if datagram.sender != self._channel.peer:
+            log.warning("a message of process %s, which is not the companion, was dropped", datagram.pid)
+            return
+        if command == Event.HEARTBEAT_REQUEST:
+            return
+        taker = self._takers().get(command)
+        if taker is None:
+            log.warning("message %s is not one that the companion sends", command)
+            return
+        taker(data, now)
+
+    def _takers(self) -> dict[int, Callable[[bytes, float], None]]:
+        return {
+            Event.LOGIN_RESPONSE: self._take_login,
+            Event.LOGIN_RESPONSE_EXT: self._take_groups,
+            Event.SHARE_CONFIG_RESPONSE: self._take_share,
+            Event.TREE_CONNECT_RESPONSE: self._take_tree,
+        }
+
+    def _companion_started(self, datagram: Datagram, startup: messages.StartingUp, now: float) -> None:
+        """A new companion: [global] counts only the first time, everything else is asked anew."""
+        if self._channel.peer is not None and self._send_message(Event.HEARTBEAT_REQUEST, bytes(4)):
+            log.warning("process %s wants to be the companion, but there is one", datagram.pid)
+            return
+        self._channel.peer = datagram.sender
+        self.peer_pid = datagram.pid
+        self._shares.clear()
+        if self.startup is None:
+            self.startup = startup
+        self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
+        for question in self._pending.values():
+            question.sent = False
+            self._send(question)
+
+    def _forget_companion(self) -> None:
+        log.warning("the companion is gone")
+        self._channel.peer = None
+        self.peer_pid = None
+
+    def _answered(self, handle: int, event: Event) -> _Question | None:
+        """The question that an answer belongs to: same handle, and the answer's event is the question's plus one."""
+        question = self._pending.get(handle)
+        if question is None or event != question.event + 1:
+            return None
+        del self._pending[handle]
+        return question
+
+    def _take_login(self, data: bytes, now: float) -> None:
+        answer = messages.LoginResponse.decode(data)
+        question = self._answered(answer.handle, Event.LOGIN_RESPONSE)
+        if question is None:
+            return
+        flags = AccountFlags(answer.status)
+        if not flags & AccountFlags.OK:
+            self._answers.append((question.token, None, None))
+        elif flags & AccountFlags.EXTENSION:
+            asked = messages.LoginRequestExt(answer.handle, answer.account)
+            follow_up = _Question(
+                question.token, question.effect, asked.EVENT, asked.encode(),
+                now + limits.COMPANION_ANSWER_TIMEOUT_S, login=answer,
+            )  # fmt: skip
+            self._pending[answer.handle] = follow_up
+            self._send(follow_up)
+        else:
+            self._answers.append((question.token, _login_answer(answer, ()), None))
+
+    def _take_groups(self, data: bytes, now: float) -> None:
+        answer = messages.LoginResponseExt.decode(data)
+        question = self._answered(answer.handle, Event.LOGIN_RESPONSE_EXT)
+        if question is not None and question.login is not None:
+            self._answers.append((question.token, _login_answer(question.login, answer.groups), None))
+
+    def _take_share(self, data: bytes, now: float) -> None:
+        answer = messages.ShareConfigResponse.decode(data)
+        question = self._answered(answer.handle, Event.SHARE_CONFIG_RESPONSE)
+        if question is None:
+            return
+        assert isinstance(question.effect, AskShare)
+        wanted = question.effect.name.casefold()
+        if answer.share_name.casefold() != wanted:
+            error = CompanionUnavailable(f"asked for share {question.effect.name!r}, got {answer.share_name!r}")
+            self._answers.append((question.token, None, error))
+            return
+        share = _share_answer(answer)
+        if share is not None:
+            self._shares[wanted] = share
+        self._answers.append((question.token, share, None))
+
+    def _take_tree(self, data: bytes, now: float) -> None:
+        answer = messages.TreeConnectResponse.decode(data)
+        question = self._answered(answer.handle, Event.TREE_CONNECT_RESPONSE)
+        if question is None:
+            return
+        assert isinstance(question.effect, AskTree)
+        flags = TreeFlags(answer.connection_flags)
+        if flags & TreeFlags.UPDATE:
+            self._shares.pop(question.effect.share.casefold(), None)
+        status = TreeStatus(answer.status) if answer.status in TreeStatus else TreeStatus.ERROR
+        self._answers.append((question.token, TreeAnswer(status, flags), None))
+
+    # --- what is sent ---
+
+    def _allocate_handle(self) -> int:
+        while True:
+            handle = self._next_handle
+            self._next_handle = handle + 1 if handle < HANDLE_MAX else 1
+            if handle not in self._pending:
+                return handle
+
+    def _send(self, question: _Question) -> None:
+        if not question.sent:
+            question.sent = self._send_message(question.event, question.data)
+
+    def _tell(self, effect: TellTreeDisconnect | TellLogout) -> None:
+        try:
+            if isinstance(effect, TellTreeDisconnect):
+                notice = messages.TreeDisconnectRequest(effect.session_id, effect.tree_id)
+                self._send_message(notice.EVENT, notice.encode())
+            else:
+                farewell = messages.LogoutRequest(effect.account, int(effect.flags))
+                self._send_message(farewell.EVENT, farewell.encode())
+        except messages.MalformedStructure as error:
+            log.debug("not told: %s", error)
+
+    def _send_message(self, event: Event, data: bytes) -> bool:
+        return self._channel.send(genl.encode(event, data, self._channel.port))
+
+
+def _question(effect: Effect[Any], handle: int) -> tuple[Event, bytes]:
+    message: messages.LoginRequest | messages.ShareConfigRequest | messages.TreeConnectRequest
+    if isinstance(effect, AskLogin):
+        message = messages.LoginRequest(handle, effect.account)
+    elif isinstance(effect, AskShare):
+        message = messages.ShareConfigRequest(handle, effect.name)
+    else:
+        assert isinstance(effect, AskTree), effect
+        flags = TREE_REQUEST_SMB2 | (TREE_REQUEST_IPV6 if ":" in effect.address else 0)
+        message = messages.TreeConnectRequest(
+            handle, int(effect.account_flags), flags, effect.session_id, effect.tree_id, effect.account, effect.share,
+            effect.address,
+        )  # fmt: skip
+    return message.EVENT, message.encode()
+
+
+def _nobody(effect: Effect[Any]) -> TreeAnswer | None:
+    """The answer to a question about a name that no account or share can have."""
+    return TreeAnswer(TreeStatus.ERROR, TreeFlags(0)) if isinstance(effect, AskTree) else None
+
+
+def _login_answer(answer: messages.LoginResponse, groups: tuple[int, ...]) -> LoginAnswer:
+    credentials = Credentials(answer.uid, answer.gid, groups)
+    return LoginAnswer(answer.account, AccountFlags(answer.status), credentials, answer.hash)
+
+
+def _share_answer(answer: messages.ShareConfigResponse) -> ShareAnswer | None:
+    flags = ShareFlags(answer.flags & sum(ShareFlags))
+    if not flags & ShareFlags.AVAILABLE:
+        return None
+    return ShareAnswer(
+        name=answer.share_name,
+        path=answer.path,
+        flags=flags,
+        create_mask=answer.create_mask,
+        directory_mask=answer.directory_mask,
+        force_create_mode=answer.force_create_mode,
+        force_directory_mode=answer.force_directory_mode,
+        force_uid=None if answer.force_uid == messages.INVALID_ID else answer.force_uid,
+        force_gid=None if answer.force_gid == messages.INVALID_ID else answer.force_gid,
+        veto_list=answer.veto_list,
+    )
