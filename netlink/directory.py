@@ -18,7 +18,7 @@ from typing import Any
 
 from smbd_uring.netlink import accounts, smb_conf
 from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
-from smbd_uring.netlink.messages import ACCOUNT_NAME_SIZE, INVALID_ID, StartingUp
+from smbd_uring.netlink.messages import INVALID_ID, StartingUp
 from smbd_uring.netlink.smb_conf import Configuration, Section
 from smbd_uring.netlink.tree_policy import SharePolicy
 
@@ -185,11 +185,15 @@ def _configuration(config_file: Path | None) -> Configuration:
 def _apply_overlay(configuration: Configuration, overlay: dict[str, Any]) -> None:
     """Add what the command line said; its shares replace those of the same name."""
     for name, values in overlay.get("shares", {}).items():
-        section = {key: ("yes" if value else "no") if isinstance(value, bool) else str(value) for key, value in values.items()}
+        section = {key: _as_text(value) for key, value in values.items()}
         configuration.shares[name.casefold()] = Section(name, section)
         if section.get("guest ok") == "yes":
             configuration.globals.values.setdefault("map to guest", "bad user")
     configuration.globals.values.update({key: str(value) for key, value in overlay.get("global", {}).items()})
+
+
+def _as_text(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _global_flags(section: Section) -> GlobalFlags:

@@ -122,7 +122,8 @@ class StartingUp:
         names = data[cls.LAYOUT.size :]
         if values[-1] != len(names):
             raise MalformedStructure(f"{len(names)} bytes of interface names where {values[-1]} are due")
-        flags, signing, low, high, netbios, group, text, port, timeout, dead, files, write, read, trans, caps = values[:15]
+        flags, signing, low, high, netbios, group, text, port, timeout, dead = values[:10]
+        files, write, read, trans, caps = values[10:15]
         sub_auth, (max_credits, io_size, connections, bind, per_ip) = values[15:18], values[18:23]
         return cls(
             flags, signing, _text(low), _text(high), _text(netbios), _text(group), _text(text), port, timeout, dead,

@@ -116,9 +116,9 @@ def _check_numbers(body: CreateRequest) -> None:
         raise SmbError(NtStatus.NOT_SUPPORTED)
     if body.share_access & ~SHARE_ACCESS_VALID or body.file_attributes & ~ATTRIBUTES_VALID:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    if options & CreateOptions.FILE_DIRECTORY_FILE:
-        if options & CreateOptions.FILE_NON_DIRECTORY_FILE or disposition in TRUNCATING:
-            raise SmbError(NtStatus.INVALID_PARAMETER)
+    contradicts = options & CreateOptions.FILE_NON_DIRECTORY_FILE or disposition in TRUNCATING
+    if options & CreateOptions.FILE_DIRECTORY_FILE and contradicts:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
 
 
 def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:

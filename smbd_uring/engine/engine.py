@@ -27,7 +27,7 @@ from smbd_uring.engine.scheduler import Scheduler
 from smbd_uring.engine.session import Session
 from smbd_uring.engine.status import describe
 from smbd_uring.engine.teardown import close_session
-from smbd_uring.ports import Buffer, Driver, Filesystem
+from smbd_uring.ports import Driver, Filesystem
 from smbd_uring.wire.errors import ProtocolViolation
 
 log = logging.getLogger("smbd.engine")

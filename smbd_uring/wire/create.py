@@ -97,8 +97,8 @@ class CreateResponse:
     def decode(cls, message: memoryview) -> CreateResponse:
         """MalformedMessage when it does not decode."""
         (
-            oplock, flags, action, creation, access, write, change, allocation, end, attributes, _, persistent, volatile,
-            offset, length,
+            oplock, flags, action, creation, access, write, change, allocation, end, attributes, _, persistent,
+            volatile, offset, length,
         ) = unpack_body(_RESPONSE, message, RESPONSE_STRUCTURE_SIZE)  # fmt: skip
         return cls(
             oplock, flags, action, creation, access, write, change, allocation, end, attributes,

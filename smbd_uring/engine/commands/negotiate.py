@@ -15,6 +15,7 @@ from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.connection import Connection
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import (
     Capabilities,
     CipherId,
@@ -125,10 +126,10 @@ def _greatest_common(engine: Engine, offered: tuple[int, ...]) -> Dialect | None
     return max(common, default=None)
 
 
-def _contexts_by_type(body: NegotiateRequest) -> dict[int, memoryview]:
+def _contexts_by_type(body: NegotiateRequest) -> dict[int, Buffer]:
     if len(body.contexts) > limits.NEGOTIATE_CONTEXTS_MAX:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    found: dict[int, memoryview] = {}
+    found: dict[int, Buffer] = {}
     for kind, data in body.contexts:
         if kind in found and (kind in UNIQUE_CONTEXTS or kind == NegotiateContextType.PREAUTH_INTEGRITY_CAPABILITIES):
             raise SmbError(NtStatus.INVALID_PARAMETER)
@@ -138,7 +139,7 @@ def _contexts_by_type(body: NegotiateRequest) -> dict[int, memoryview]:
     return found
 
 
-def _answer_preauth(engine: Engine, offered: dict[int, memoryview]) -> tuple[int, bytes]:
+def _answer_preauth(engine: Engine, offered: dict[int, Buffer]) -> tuple[int, bytes]:
     kind = NegotiateContextType.PREAUTH_INTEGRITY_CAPABILITIES
     asked = PreauthIntegrityCapabilities.decode(offered[kind])
     if HashAlgorithm.SHA_512 not in asked.hash_algorithms:
@@ -148,7 +149,7 @@ def _answer_preauth(engine: Engine, offered: dict[int, memoryview]) -> tuple[int
 
 
 def _choose_cipher(
-    engine: Engine, offered: dict[int, memoryview], contexts: list[tuple[int, bytes]]
+    engine: Engine, offered: dict[int, Buffer], contexts: list[tuple[int, bytes]]
 ) -> int | None:
     """The client's first cipher that is served: some clients derive other keys for the ones they like less."""
     kind = NegotiateContextType.ENCRYPTION_CAPABILITIES
@@ -160,7 +161,7 @@ def _choose_cipher(
     return chosen
 
 
-def _choose_signing(offered: dict[int, memoryview], contexts: list[tuple[int, bytes]]) -> SigningAlgorithm:
+def _choose_signing(offered: dict[int, Buffer], contexts: list[tuple[int, bytes]]) -> SigningAlgorithm:
     kind = NegotiateContextType.SIGNING_CAPABILITIES
     if kind not in offered:
         return SigningAlgorithm.AES_CMAC
@@ -180,10 +181,10 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
     if dialect >= Dialect.SMB_2_1:
         capabilities |= Capabilities.LARGE_MTU
     client_encrypts = connection.client_capabilities & Capabilities.ENCRYPTION
-    if dialect in (Dialect.SMB_3_0, Dialect.SMB_3_0_2) and engine.config.encryption is not Encryption.OFF:
-        if client_encrypts:
-            capabilities |= Capabilities.ENCRYPTION
-            connection.cipher = CipherId.AES_128_CCM
+    by_capability = dialect in (Dialect.SMB_3_0, Dialect.SMB_3_0_2)
+    if by_capability and client_encrypts and engine.config.encryption is not Encryption.OFF:
+        capabilities |= Capabilities.ENCRYPTION
+        connection.cipher = CipherId.AES_128_CCM
     connection.capabilities = int(capabilities)
     connection.server_security_mode = security_mode_of(engine)
     connection.dialect = dialect

@@ -88,10 +88,7 @@ async def flush(request: Request) -> Response:
 
 def check_charge(request: Request, payload_bytes: int) -> None:
     """[MS-SMB2] 3.3.5.2.5: the request must have paid for its payload, in whichever direction it goes."""
-    if request.connection.supports_multi_credit:
-        paid = max(request.header.credit_charge, 1)
-    else:
-        paid = 1
+    paid = max(request.header.credit_charge, 1) if request.connection.supports_multi_credit else 1
     if charge_needed(payload_bytes) > paid:
         raise SmbError(NtStatus.INVALID_PARAMETER)
 

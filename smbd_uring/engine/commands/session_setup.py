@@ -1,6 +1,6 @@
 """SESSION_SETUP and LOGOFF: from a stranger to a session with keys, and back.
 
-Knows: [MS-SMB2] 3.3.5.5, 3.3.5.6.  Must not know: how NTLM or SPNEGO work (`crypto.authentication`), where accounts are.
+Knows: [MS-SMB2] 3.3.5.5, 3.3.5.6.  Must not know: NTLM and SPNEGO (`crypto.authentication`), where accounts are.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ async def _authenticate(request: Request, session: Session, body: SessionSetupRe
         session.authentication = Authentication(engine.config.netbios_name, engine.config.workgroup)
     try:
         step = session.authentication.step(
-            body.security_buffer, engine.entropy(SERVER_CHALLENGE_BYTES), filetime_from_ns(engine.wall_clock())
+            memoryview(body.security_buffer), engine.entropy(SERVER_CHALLENGE_BYTES), filetime_from_ns(engine.wall_clock())
         )
     except AuthenticationFailed as error:
         return await _fail(request, session, str(error), "")

@@ -51,7 +51,7 @@ async def set_info(request: Request) -> Response:
             raise SmbError(NtStatus.INVALID_INFO_CLASS)
         if not opened.tree.writable and body.file_info_class != FileInfoClass.POSITION:
             raise SmbError(NtStatus.ACCESS_DENIED)
-        await setter(request, opened, body.buffer)
+        await setter(request, opened, memoryview(body.buffer))
     elif body.info_type in (InfoType.FILESYSTEM, InfoType.SECURITY, InfoType.QUOTA):
         raise SmbError(NtStatus.NOT_SUPPORTED)
     else:
