@@ -55,12 +55,11 @@ def open_at(machine: Machine, effect: OpenAt) -> Handle:
     if b"\0" in effect.path or (effect.directory is None and not effect.path.startswith(b"/")):
         raise failure(errno.EINVAL)
     flags, resolve = effect.flags, effect.resolve
-    if (flags & os.O_PATH and flags & ~_PATH_FLAGS) or (flags & os.O_CREAT and flags & os.O_DIRECTORY):
-        raise failure(errno.EINVAL)
+    _check_flags(flags)
     start = machine.root if effect.directory is None else machine.file(effect.directory).node
     creates = bool(flags & os.O_CREAT)
     follow = not flags & os.O_NOFOLLOW and not (creates and flags & os.O_EXCL)
-    resolved = Walk(start, machine.root, who, resolve).run(effect.path, follow)
+    resolved = Walk(start, machine.root, who, resolve, creates).run(effect.path, follow)
     node = resolved.node
     if node is None:
         if not creates:
@@ -77,6 +76,7 @@ def open_at(machine: Machine, effect: OpenAt) -> Handle:
 
 
 def reopen(machine: Machine, effect: Reopen) -> Handle:
+    _check_flags(effect.flags)
     return _open_node(machine, machine.file(effect.handle).node, effect.flags, effect.credentials or SERVER)
 
 
@@ -89,8 +89,7 @@ def close(machine: Machine, effect: CloseHandle) -> None:
 
 def make_directory(machine: Machine, effect: MakeDirectory) -> None:
     who, name = effect.credentials or SERVER, component(effect.name)
-    parent = machine.directory(effect.directory)
-    parent.require(who, os.X_OK)
+    parent = _searchable(machine, effect.directory, who)
     if lookup(parent, name) is not None:
         raise failure(errno.EEXIST)
     _may_create(parent, who)
@@ -103,7 +102,8 @@ def make_directory(machine: Machine, effect: MakeDirectory) -> None:
 
 def unlink(machine: Machine, effect: Unlink) -> None:
     who, name = effect.credentials or SERVER, component(effect.name)
-    parent, node = _existing(machine, effect.directory, name, who)
+    parent = _searchable(machine, effect.directory, who)
+    node = _existing(parent, name)
     _may_delete(parent, node, effect.is_directory, who)
     if effect.is_directory and node.entries:
         raise failure(errno.ENOTEMPTY)
@@ -116,9 +116,9 @@ def rename(machine: Machine, effect: Rename) -> None:
     old_name, new_name = component(effect.old_name), component(effect.new_name)
     if effect.flags & ~RENAME_NOREPLACE:
         raise failure(errno.EINVAL)
-    old_parent, node = _existing(machine, effect.old_directory, old_name, who)
-    new_parent = machine.directory(effect.new_directory)
-    new_parent.require(who, os.X_OK)
+    old_parent = _searchable(machine, effect.old_directory, who)
+    new_parent = _searchable(machine, effect.new_directory, who)
+    node = _existing(old_parent, old_name)
     taken = lookup(new_parent, new_name)
     if taken is not None and effect.flags & RENAME_NOREPLACE:
         raise failure(errno.EEXIST)
@@ -153,9 +153,8 @@ def rename(machine: Machine, effect: Rename) -> None:
 def link(machine: Machine, effect: Link) -> None:
     who = effect.credentials or SERVER
     old_name, new_name = component(effect.old_name), component(effect.new_name)
-    _, node = _existing(machine, effect.old_directory, old_name, who)
-    parent = machine.directory(effect.new_directory)
-    parent.require(who, os.X_OK)
+    node = _existing(_searchable(machine, effect.old_directory, who), old_name)
+    parent = _searchable(machine, effect.new_directory, who)
     if lookup(parent, new_name) is not None:
         raise failure(errno.EEXIST)
     if not node.is_owned_by(who) and not _is_safe_to_link(node, who):
@@ -180,9 +179,13 @@ def list_directory(machine: Machine, effect: ListDirectory) -> list[DirectoryEnt
     return [DirectoryEntry(name, node.inode, stat.S_IFMT(node.mode) >> 12) for name, node in entries]
 
 
+def _check_flags(flags: int) -> None:
+    """openat2, unlike open, refuses flags that have no meaning together."""
+    if (flags & os.O_PATH and flags & ~_PATH_FLAGS) or (flags & os.O_CREAT and flags & os.O_DIRECTORY):
+        raise failure(errno.EINVAL)
+
+
 def _create(machine: Machine, resolved: Resolved, mode: int, who: Credentials) -> Node:
-    if resolved.must_be_directory:
-        raise failure(errno.EISDIR)
     parent = resolved.directory
     _may_create(parent, who)
     node = machine.new_node(stat.S_IFREG | mode & 0o7777, who)
@@ -213,13 +216,17 @@ def _open_node(machine: Machine, node: Node, flags: int, who: Credentials) -> Ha
     return machine.new_handle(node, flags)
 
 
-def _existing(machine: Machine, directory: Handle, name: bytes, who: Credentials) -> tuple[Node, Node]:
+def _searchable(machine: Machine, directory: Handle, who: Credentials) -> Node:
     parent = machine.directory(directory)
     parent.require(who, os.X_OK)
+    return parent
+
+
+def _existing(parent: Node, name: bytes) -> Node:
     node = lookup(parent, name)
     if node is None:
         raise failure(errno.ENOENT)
-    return parent, node
+    return node
 
 
 def _may_create(parent: Node, who: Credentials) -> None:

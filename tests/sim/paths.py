@@ -35,9 +35,10 @@ class Resolved:
 
 
 class Walk:
-    """One resolution from `start` on behalf of `who`; `root` is where absolute paths begin."""
+    """One resolution from `start` on behalf of `who`; `root` is where absolute paths begin, `creates` says
+    that a file shall be made at the end."""
 
-    def __init__(self, start: Node, root: Node, who: Credentials, resolve: int = 0) -> None:
+    def __init__(self, start: Node, root: Node, who: Credentials, resolve: int = 0, creates: bool = False) -> None:
         if resolve & ~RESOLVE_KNOWN:
             raise failure(errno.EINVAL)
         self._start = start
@@ -45,6 +46,7 @@ class Walk:
         self._who = who
         self._beneath = bool(resolve & RESOLVE_BENEATH)
         self._no_symlinks = bool(resolve & RESOLVE_NO_SYMLINKS)
+        self._creates = creates
         self._symlinks = 0
 
     def run(self, path: bytes, follow_last: bool) -> Resolved:
@@ -72,8 +74,10 @@ class Walk:
                 continue
             if component == b".":
                 continue
-            node = lookup(directory, component)
             last = not pending
+            if last and trailing_slash and self._creates:
+                raise failure(errno.EISDIR)
+            node = lookup(directory, component)
             if node is not None and node.is_symlink and (not last or follow_last or trailing_slash):
                 self._count_symlink()
                 if node.target.startswith(b"/"):
