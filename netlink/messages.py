@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 
 class Event(IntEnum):
@@ -60,7 +60,7 @@ def _raw(text: str, size: int) -> bytes:
     return encoded
 
 
-def _fixed(layout: struct.Struct, data: bytes) -> tuple[int | bytes, ...]:
+def _fixed(layout: struct.Struct, data: bytes) -> tuple[Any, ...]:
     if len(data) != layout.size:
         raise MalformedStructure(f"{len(data)} bytes where {layout.size} are due")
     return layout.unpack(data)
@@ -77,7 +77,7 @@ class Heartbeat:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        return cls(*_fixed(cls.LAYOUT, data))  # type: ignore[arg-type]
+        return cls(*_fixed(cls.LAYOUT, data))
 
     def encode(self) -> bytes:
         """The structure."""
@@ -159,7 +159,7 @@ class LoginRequest:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        handle, account = cls.LAYOUT.unpack(data) if len(data) == cls.LAYOUT.size else _fixed(cls.LAYOUT, data)
+        handle, account = _fixed(cls.LAYOUT, data)
         return cls(handle, _text(account))
 
     def encode(self) -> bytes:
@@ -190,9 +190,7 @@ class LoginResponse:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when a size is wrong."""
-        if len(data) != cls.LAYOUT.size:
-            raise MalformedStructure(f"{len(data)} bytes where {cls.LAYOUT.size} are due")
-        handle, gid, uid, account, status, hash_size, hash_value = cls.LAYOUT.unpack(data)
+        handle, gid, uid, account, status, hash_size, hash_value = _fixed(cls.LAYOUT, data)
         if hash_size > HASH_SIZE:
             raise MalformedStructure(f"a hash of {hash_size} bytes")
         return cls(handle, gid, uid, _text(account), status, hash_value[:hash_size])
@@ -240,9 +238,7 @@ class ShareConfigRequest:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        if len(data) != cls.LAYOUT.size:
-            raise MalformedStructure(f"{len(data)} bytes where {cls.LAYOUT.size} are due")
-        handle, name = cls.LAYOUT.unpack(data)
+        handle, name = _fixed(cls.LAYOUT, data)
         return cls(handle, _text(name))
 
     def encode(self) -> bytes:
@@ -273,14 +269,18 @@ class ShareConfigResponse:
         """MalformedStructure when a size is wrong."""
         if len(data) < cls.LAYOUT.size:
             raise MalformedStructure(f"{len(data)} bytes where {cls.LAYOUT.size} are due")
-        *head, name, payload_size, veto_size = cls.LAYOUT.unpack_from(data)
+        handle, flags, create, directory, force_create, force_directory, uid, gid, name, payload_size, veto_size = (
+            cls.LAYOUT.unpack_from(data)
+        )
         payload = data[cls.LAYOUT.size :]
         if len(payload) != payload_size or veto_size > payload_size:
             raise MalformedStructure(f"{len(payload)} bytes where {payload_size} with {veto_size} of names are due")
         veto = payload[:veto_size]
         path = payload[veto_size + 1 if veto_size else 0 :]
         names = tuple(_text(part) for part in veto.split(b"\0") if part)
-        return cls(*head, _text(name), names, _text(path))
+        return cls(
+            handle, flags, create, directory, force_create, force_directory, uid, gid, _text(name), names, _text(path)
+        )
 
     def encode(self) -> bytes:
         """The structure with names and path behind it."""
@@ -314,9 +314,7 @@ class TreeConnectRequest:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        if len(data) != cls.LAYOUT.size:
-            raise MalformedStructure(f"{len(data)} bytes where {cls.LAYOUT.size} are due")
-        handle, account_flags, flags, session_id, connect_id, account, share, address = cls.LAYOUT.unpack(data)
+        handle, account_flags, flags, session_id, connect_id, account, share, address = _fixed(cls.LAYOUT, data)
         return cls(handle, account_flags, flags, session_id, connect_id, _text(account), _text(share), _text(address))
 
     def encode(self) -> bytes:
@@ -340,7 +338,7 @@ class TreeConnectResponse:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        return cls(*_fixed(cls.LAYOUT, data))  # type: ignore[arg-type]
+        return cls(*_fixed(cls.LAYOUT, data))
 
     def encode(self) -> bytes:
         """The structure."""
@@ -359,7 +357,7 @@ class TreeDisconnectRequest:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        return cls(*_fixed(cls.LAYOUT, data))  # type: ignore[arg-type]
+        return cls(*_fixed(cls.LAYOUT, data))
 
     def encode(self) -> bytes:
         """The structure."""
@@ -378,9 +376,7 @@ class LogoutRequest:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """MalformedStructure when the size is wrong."""
-        if len(data) != cls.LAYOUT.size:
-            raise MalformedStructure(f"{len(data)} bytes where {cls.LAYOUT.size} are due")
-        account, flags = cls.LAYOUT.unpack(data)
+        account, flags = _fixed(cls.LAYOUT, data)
         return cls(_text(account), flags)
 
     def encode(self) -> bytes:

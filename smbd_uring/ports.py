@@ -148,6 +148,7 @@ class WriteAt(Effect[int]):
     handle: Handle
     offset: int
     data: Buffer
+    credentials: Credentials | None = None
 
 
 @dataclass(slots=True)
@@ -191,6 +192,7 @@ class Truncate(Effect[None]):
 
     handle: Handle
     size: int
+    credentials: Credentials | None = None
 
 
 @dataclass(slots=True)
@@ -201,6 +203,7 @@ class Allocate(Effect[None]):
     mode: int
     offset: int
     length: int
+    credentials: Credentials | None = None
 
 
 @dataclass(slots=True)

@@ -239,8 +239,7 @@ class CompanionClient:
         flags = TreeFlags(answer.connection_flags)
         if flags & TreeFlags.UPDATE:
             self._shares.pop(question.effect.share.casefold(), None)
-        status = TreeStatus(answer.status) if answer.status in TreeStatus else TreeStatus.ERROR
-        self._answers.append((question.token, TreeAnswer(status, flags), None))
+        self._answers.append((question.token, TreeAnswer(_tree_status(answer.status), flags), None))
 
     # --- what is sent ---
 
@@ -289,6 +288,14 @@ def _question(effect: Effect[Any], handle: int) -> tuple[Event, bytes]:
 def _nobody(effect: Effect[Any]) -> TreeAnswer | None:
     """The answer to a question about a name that no account or share can have."""
     return TreeAnswer(TreeStatus.ERROR, TreeFlags(0)) if isinstance(effect, AskTree) else None
+
+
+def _tree_status(number: int) -> TreeStatus:
+    """A verdict that is not in the protocol is a refusal."""
+    try:
+        return TreeStatus(number)
+    except ValueError:
+        return TreeStatus.ERROR
 
 
 def _login_answer(answer: messages.LoginResponse, groups: tuple[int, ...]) -> LoginAnswer:

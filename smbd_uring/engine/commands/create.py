@@ -220,7 +220,7 @@ async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     root, handle = opened.tree.root, opened.handle
     assert root is not None and handle is not None
     try:
-        await Truncate(handle, 0)
+        await Truncate(handle, 0, opened.credentials)
         attributes = plan.attributes | FileAttributes.ARCHIVE
         if attributes != opened.facts.attributes and root.store_dos_attributes:
             await request.engine.filesystem.set_attributes(
@@ -278,7 +278,7 @@ async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
         await _abandon(request, opened)
         raise SmbError(NtStatus.DISK_FULL)
     try:
-        await Allocate(opened.handle, FALLOC_FL_KEEP_SIZE, 0, plan.allocation_size)
+        await Allocate(opened.handle, FALLOC_FL_KEEP_SIZE, 0, plan.allocation_size, opened.credentials)
         await refresh(request.engine, opened)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):

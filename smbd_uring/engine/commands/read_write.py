@@ -67,7 +67,7 @@ async def write(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if not opened.granted_access & AccessMask.FILE_WRITE_DATA and offset < (await Stat(handle)).size:
         raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
-    written = await WriteAt(handle, offset, body.data) if length else 0
+    written = await WriteAt(handle, offset, body.data, opened.credentials) if length else 0
     write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH
     if write_through and written:
         await Synchronize(handle, data_only=True)

@@ -113,9 +113,9 @@ async def _authenticate(request: Request, session: Session, body: SessionSetupRe
     if session.authentication is None:
         session.authentication = Authentication(engine.config.netbios_name, engine.config.workgroup)
     try:
-        step = session.authentication.step(
-            memoryview(body.security_buffer), engine.entropy(SERVER_CHALLENGE_BYTES), filetime_from_ns(engine.wall_clock())
-        )
+        now = filetime_from_ns(engine.wall_clock())
+        token = memoryview(body.security_buffer)
+        step = session.authentication.step(token, engine.entropy(SERVER_CHALLENGE_BYTES), now)
     except AuthenticationFailed as error:
         return await _fail(request, session, str(error), "")
     if isinstance(step, Challenge):

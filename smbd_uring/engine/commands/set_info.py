@@ -112,7 +112,7 @@ async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -
     """[MS-FSA] 2.1.5.15.5."""
     size = EndOfFileInformation.decode(buffer).end_of_file
     _check_size(opened, size)
-    await Truncate(_handle(opened), size)
+    await Truncate(_handle(opened), size, opened.credentials)
 
 
 async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -121,10 +121,10 @@ async def _set_allocation(request: Request, opened: Open, buffer: memoryview) ->
     _check_size(opened, size)
     facts = await refresh(request.engine, opened)
     if size < facts.status.size:
-        await Truncate(_handle(opened), size)
+        await Truncate(_handle(opened), size, opened.credentials)
     elif size > facts.status.allocated:
         try:
-            await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size)
+            await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size, opened.credentials)
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
