@@ -93,17 +93,15 @@ async def rename(
     async with _place(root, old, credentials) as source, _place(root, new, credentials) as wanted:
         await _require_identity(root, source, identity, credentials)
         target = await _target(root, wanted, credentials)
-        if target is not None and _same_entry(source, wanted, target):
-            target = None
-        if target is None:
-            if source.components != wanted.components:
+        if target is None or await _same_entry(source, wanted, target):
+            if target is None or source.name != wanted.name:
                 await _rename_to_free_name(source, wanted, credentials)
             return wanted.components
         _refuse_replacing(target, replace)
         if target.status.identity == identity:
             # Two links of one file: to the kernel a rename of one to the other is done before it begins.
-            await Unlink(wanted.handle, target.encoded, False, credentials)
-            await _rename_to_free_name(source, wanted, credentials)
+            await Unlink(source.handle, source.encoded, False, credentials)
+            await _change_case(wanted, target, credentials)
             return wanted.components
         await Rename(source.handle, source.encoded, wanted.handle, target.encoded, 0, credentials)
         await _change_case(wanted, target, credentials)
@@ -207,8 +205,11 @@ async def _status_behind(
         return await Stat(handle)
 
 
-def _same_entry(source: _Place, wanted: _Place, target: _Target) -> bool:
-    return source.directory == wanted.directory and source.name == target.name
+async def _same_entry(source: _Place, wanted: _Place, target: _Target) -> bool:
+    """Whether what has the wanted name is the source itself.  By identity: a symlink gives a directory two paths."""
+    if source.name != target.name:
+        return False
+    return (await Stat(source.handle)).identity == (await Stat(wanted.handle)).identity
 
 
 def _refuse_vetoed(root: ShareRoot, components: Components) -> None:

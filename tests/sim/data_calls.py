@@ -139,10 +139,10 @@ def set_times(machine: Machine, effect: SetTimes) -> None:
 
 def set_mode(machine: Machine, effect: SetMode) -> None:
     who, node = effect.credentials or SERVER, machine.file(effect.handle).node
-    if not node.is_owned_by(who):
-        raise failure(errno.EPERM)
     if node.is_symlink:
         raise failure(errno.EOPNOTSUPP)
+    if not node.is_owned_by(who):
+        raise failure(errno.EPERM)
     mode = effect.mode & 0o7777
     if who.uid != 0 and node.gid != who.gid and node.gid not in who.groups:
         mode &= ~stat.S_ISGID

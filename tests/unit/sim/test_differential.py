@@ -62,6 +62,7 @@ modes = st.sampled_from(MODES)
 access_modes = st.sampled_from(ACCESS)
 offsets = st.sampled_from([0, 1, 5, 4095, 4096, 10000])
 lengths = st.sampled_from([0, 1, 7, 4096, 9000])
+writes = st.builds(lambda byte, count: bytes([byte]) * count, st.integers(1, 255), st.sampled_from([1, 7, 4096, 9000]))
 times = st.sampled_from([None, 0, 10**18, 1_700_000_000_123_456_789])
 
 
@@ -77,7 +78,7 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
             [0, 0, os.O_DIRECTORY, os.O_TRUNC, os.O_PATH])), who),
         CloseHandle: lambda: (slot,),
         ReadAt: lambda: (slot, draw(offsets), draw(lengths)),
-        WriteAt: lambda: (slot, draw(offsets), bytes([draw(st.integers(1, 255))]) * draw(st.sampled_from([1, 7, 4096, 9000]))),
+        WriteAt: lambda: (slot, draw(offsets), draw(writes)),
         Synchronize: lambda: (slot, draw(st.booleans())),
         Stat: lambda: (slot, draw(st.sampled_from([b"", *NAMES])), who),
         CheckAccess: lambda: (slot, draw(st.integers(0, 7)), who),
