@@ -6,6 +6,7 @@ Every case sends the same requests to whichever server it is given and tells the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -267,7 +268,16 @@ def renaming_onto_a_folder(client: Client) -> list[str]:
     return [
         status_of(lambda: client.rename(r"case\mover", r"case\full")),
         status_of(lambda: client.rename(r"case\mover", r"case\full", replace=True)),
-        status_of(lambda: client.rename(r"case\full", r"case\mover", replace=True)),
+    ]
+
+
+@case()
+def renaming_a_folder_onto_a_file(client: Client) -> list[str]:
+    client.create(r"case\target")
+    client.mkdir(r"case\moving folder")
+    return [
+        status_of(lambda: client.rename(r"case\moving folder", r"case\target")),
+        status_of(lambda: client.rename(r"case\moving folder", r"case\target", replace=True)),
     ]
 
 
@@ -415,3 +425,32 @@ def information_about_a_folder(client: Client) -> list[str]:
 @case()
 def information_about_the_volume(client: Client) -> list[str]:
     return answers_to_queries(client, "", InfoType.SMB2_0_INFO_FILESYSTEM, FILE_SYSTEM_CLASSES)
+
+
+# --- where we differ --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What our server answers to a case, and why that is right although Samba answers otherwise."""
+
+    statuses: list[str]
+    reason: str
+
+
+DIFFERENCES = {
+    "no_access_asked_for": Difference(
+        ["STATUS_ACCESS_DENIED"], "[MS-FSA] 2.1.5.1: a DesiredAccess of zero is refused"
+    ),
+    "listing_what_is_no_folder": Difference(
+        ["STATUS_INVALID_PARAMETER"], "[MS-SMB2] 3.3.5.18: refused when the open is not to a directory"
+    ),
+    "slashes_instead_of_backslashes": Difference(
+        ["STATUS_OBJECT_NAME_INVALID"] * 2, "[MS-FSCC] 2.1.5: a slash is no separator and in no name"
+    ),
+    "renaming_onto_a_folder": Difference(
+        ["STATUS_OBJECT_NAME_COLLISION", "STATUS_ACCESS_DENIED"],
+        "[MS-FSA] 2.1.5.15.12: a directory is not replaced, ReplaceIfExists or not",
+    ),
+}
+"""Cases in which our server differs from Samba on purpose."""
