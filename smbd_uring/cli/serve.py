@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
     return serve(
         ServerOptions(
-            config_file=arguments.config,
+            config_file=arguments.config or default_configuration(arguments.share),
             accounts_file=arguments.accounts,
             state_directory=arguments.state_dir,
             listen=tuple(arguments.listen),
@@ -118,6 +118,14 @@ def user_argument(text: str) -> UserArgument:
     if not colon or not name:
         raise argparse.ArgumentTypeError("an account is written NAME:PASSWORD")
     return UserArgument(name, password)
+
+
+def default_configuration(shares: list[ShareArgument]) -> Path | None:
+    """The machine's smb.conf where there is one, unless shares are given on the command line instead."""
+    from smbd_uring.netlink.paths import default_paths
+
+    config_file, _ = default_paths()
+    return config_file if not shares and config_file.exists() else None
 
 
 def overlay(shares: list[ShareArgument], users: list[UserArgument]) -> dict[str, Any]:

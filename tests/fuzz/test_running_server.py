@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 
 import pytest
 
@@ -28,6 +29,10 @@ CHECK_EVERY = 1000
 GROWTH_BYTES_MAX = 24 * 1024 * 1024
 """Arenas and caches settle within this after the first thousand frames; a leak of 100 bytes a frame is 100 MB
 in a million."""
+
+
+DELETE_ON_CLOSE = 0x1000
+_numbers = count()
 
 
 class HungUp(Exception):  # noqa: N818 - what the server may do at any time
@@ -77,7 +82,8 @@ class Connection:
         answer = self.ask(frames.TREE_CONNECT, frames.tree_connect_body(path))
         assert answer[8:12] == bytes(4)
         (self.tree_id,) = struct.unpack_from("<I", answer, 36)
-        answer = self.ask(frames.CREATE, frames.create_body("kept"))
+        # A name of its own: what was done to another connection's file must not keep this one from serving.
+        answer = self.ask(frames.CREATE, frames.create_body(f"kept{next(_numbers)}", options=DELETE_ON_CLOSE))
         assert answer[8:12] == bytes(4)
         self.file_id = answer[frames.HEADER_BYTES + 64 : frames.HEADER_BYTES + 80]
 

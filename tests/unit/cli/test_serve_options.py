@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from smbd_uring.cli import main as command_line
-from smbd_uring.cli.serve import main, overlay, parser, share_argument, user_argument
+from smbd_uring.cli.serve import (
+    default_configuration,
+    main,
+    overlay,
+    parser,
+    share_argument,
+    user_argument,
+)
+from smbd_uring.netlink import paths
 
 
 @pytest.mark.parametrize(
@@ -59,6 +67,16 @@ def test_a_share_whose_folder_is_missing_ends_with_1_and_names_it(
 def test_listening_twice_is_two_addresses() -> None:
     options = parser().parse_args(["--listen", "127.0.0.1:4450", "--listen", "[::1]:4450"])
     assert [str(address) for address in options.listen] == ["127.0.0.1:4450", "[::1]:4450"]
+
+
+def test_the_machines_configuration_counts_unless_shares_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "default_paths", lambda: (tmp_path / "smb.conf", tmp_path / "ksmbdpwd.db"))
+    assert default_configuration([]) is None
+    (tmp_path / "smb.conf").touch()
+    assert default_configuration([]) == tmp_path / "smb.conf"
+    assert default_configuration([share_argument("a=/srv")]) is None
 
 
 def test_passwords_reach_the_companion_as_hashes() -> None:

@@ -81,6 +81,7 @@ def test_shutdown_by_command_is_a_clean_end(tmp_path: Path, share: Share) -> Non
     assert process.wait(5) == 0
     assert not companion.is_running()
     assert not (Path(state_of(server)) / "control.sock").exists()
+    server.kill()
 
 
 def test_idle_clients_do_not_delay_the_end(server: Server) -> None:
