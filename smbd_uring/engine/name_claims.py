@@ -1,0 +1,52 @@
+"""One CREATE at a time makes a name: two clients that create `Foo` and `foo` at once get one file.
+
+Knows: names, compared without case, and who waits for one.  Must not know: files, requests.
+
+The kernel keeps two files of exactly one name apart; names that differ in case only it would let both exist.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from smbd_uring.engine.scheduler import Parking, Scheduler
+from smbd_uring.wire.fscc import fold_name
+
+Key = tuple[str, ...]
+
+
+def key_of(share_path: str, components: tuple[str, ...]) -> Key:
+    """What stands for a name in every case of its letters."""
+    return (share_path, *map(fold_name, components))
+
+
+class NameClaims:
+    """Names that are being created, and the coroutines that wait for them."""
+
+    __slots__ = ("_claimed", "_scheduler")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._claimed: dict[Key, deque[Parking]] = {}
+
+    async def claim(self, key: Key) -> bool:
+        """Take the name.  False when somebody else had it meanwhile: what was looked up before is no longer true.
+
+        In both cases the caller calls `release` when it is done.
+        """
+        waiting = self._claimed.get(key)
+        if waiting is None:
+            self._claimed[key] = deque()
+            return True
+        parking = Parking(self._scheduler)
+        waiting.append(parking)
+        await parking
+        return False
+
+    def release(self, key: Key) -> None:
+        """Hand the name to whoever waits first, or let it go."""
+        waiting = self._claimed[key]
+        if waiting:
+            waiting.popleft().wake()
+        else:
+            del self._claimed[key]
