@@ -65,8 +65,11 @@ ALWAYS = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessM
 
 
 def expand(desired_access: int) -> int:
-    """Generic rights spelt out; MAXIMUM_ALLOWED is kept.  ACCESS_DENIED for bits that mean nothing here."""
-    if desired_access == 0 or desired_access & ~VALID_BITS:
+    """Generic rights spelt out; MAXIMUM_ALLOWED is kept.
+
+    ACCESS_DENIED for bits that mean nothing here, and for no right but to wait (SYNCHRONIZE).
+    """
+    if desired_access & ~VALID_BITS or desired_access & ~int(AccessMask.SYNCHRONIZE) == 0:
         raise SmbError(NtStatus.ACCESS_DENIED)
     expanded = desired_access & ~0xF000_0000
     if desired_access & AccessMask.GENERIC_READ:

@@ -38,8 +38,8 @@ class Chain:
     """
 
     __slots__ = (
-        "_answers", "connection", "cost", "create_failure", "has_previous", "opened", "sealed_by", "session_id",
-        "tree_id",
+        "_answers", "connection", "cost", "create_failure", "has_begun", "may_continue", "opened", "sealed_by",
+        "session_id", "tree_id",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, sealed_by: Session | None, cost: int) -> None:
@@ -47,7 +47,9 @@ class Chain:
         self.sealed_by = sealed_by
         self.cost = cost
         """Payload bytes the frame and its reply may take; the connection's allowance is charged with it."""
-        self.has_previous = False
+        self.has_begun = False
+        self.may_continue = False
+        """Whether a related request has one before it to relate to, which found its session and tree."""
         self.opened: Open | None = None
         self.session_id = 0
         self.tree_id = 0

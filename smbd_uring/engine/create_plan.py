@@ -114,6 +114,9 @@ def _check_numbers(body: CreateRequest) -> None:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if options & OPTIONS_REFUSED:
         raise SmbError(NtStatus.NOT_SUPPORTED)
+    expand(body.desired_access)
+    if body.file_attributes & FileAttributes.ENCRYPTED:
+        raise SmbError(NtStatus.ACCESS_DENIED)
     if body.share_access & ~SHARE_ACCESS_VALID or body.file_attributes & ~ATTRIBUTES_VALID:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     contradicts = options & CreateOptions.FILE_NON_DIRECTORY_FILE or disposition in TRUNCATING

@@ -69,6 +69,7 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
         _check_protection(request)
         if entry.needs_tree:
             _find_tree(request)
+        chain.may_continue = True
         if request.related and chain.create_failure is not None:
             raise SmbError(chain.create_failure)
         response = await entry.handler(request)
@@ -87,7 +88,9 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
     except Exception:
         log.exception("%s: %s failed by our own fault", request.connection.address, request.command_name)
         response = Response(encode_error_response(), status=NtStatus.INTERNAL_ERROR)
-    chain.has_previous = True
+    if response.status != NtStatus.SUCCESS:
+        log.debug("%s: %s answered %s", request.connection.address, request.command_name, response.status.name)
+    chain.has_begun = True
     chain.session_id = request.header.session_id
     chain.tree_id = request.header.tree_id
     if request.header.command == Command.CREATE:
@@ -101,13 +104,14 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
 def _inherit(request: Request, chain: Chain) -> None:
     """A related request lives in the session and tree of the one before ([MS-SMB2] 3.3.5.2.7.2)."""
     if request.related:
-        if not chain.has_previous:
-            if chain.sealed_by is not None:
-                raise ProtocolViolation("a sealed compound that begins with a related request")
+        if not chain.has_begun and chain.sealed_by is not None:
+            raise ProtocolViolation("a sealed compound that begins with a related request")
+        if not chain.may_continue:
             raise SmbError(NtStatus.INVALID_PARAMETER)
         request.header.session_id = chain.session_id
         request.header.tree_id = chain.tree_id
     else:
+        chain.may_continue = False
         chain.create_failure = None
         chain.opened = None
 

@@ -20,6 +20,7 @@ from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.connection import Connection
 from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.logon_delay import LogonDelays
+from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.opens import OpenTable
 from smbd_uring.engine.receive import receive_frame
 from smbd_uring.engine.request import Request
@@ -52,6 +53,7 @@ class Engine:
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[int, Session] = {}
         self.opens = OpenTable()
+        self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self.request_counts: Counter[int] = Counter()
         self.bytes_read = 0

@@ -14,7 +14,7 @@ from typing import Final
 
 from smbd_uring.filesystem.attributes import write_initial_attributes
 from smbd_uring.filesystem.handles import close
-from smbd_uring.filesystem.lookup import Components, find_directory, find_name, resolve_flags
+from smbd_uring.filesystem.lookup import Components, find_directory, resolve_flags
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.ports import Credentials, Handle, MakeDirectory, OpenAt, ShareRoot, Stat, Unlink
 
@@ -40,9 +40,8 @@ async def create_file(
 ) -> Handle:
     """`ports.Filesystem.create_file`.  The DOS attributes are stored as given."""
     name = _new_name(root, components)
-    parent_components, parent_handle = await find_directory(root, components[:-1], credentials)
+    _, parent_handle = await find_directory(root, components[:-1], credentials)
     try:
-        await _refuse_taken(root, parent_components, components[-1], credentials)
         flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         handle = await OpenAt(parent_handle, name, flags, file_mode(root), resolve_flags(root), credentials)
         await _finish(root, parent_handle, name, handle, attributes, False, credentials)
@@ -56,9 +55,8 @@ async def create_directory(
 ) -> Handle:
     """`ports.Filesystem.create_directory`.  The DOS attributes are stored as given."""
     name = _new_name(root, components)
-    parent_components, parent_handle = await find_directory(root, components[:-1], credentials)
+    _, parent_handle = await find_directory(root, components[:-1], credentials)
     try:
-        await _refuse_taken(root, parent_components, components[-1], credentials)
         await MakeDirectory(parent_handle, name, directory_mode(root), credentials)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
         try:
@@ -78,14 +76,6 @@ def _new_name(root: ShareRoot, components: Components) -> bytes:
     if is_vetoed(root.veto_list, components[-1]):
         raise error(errno.EACCES)
     return encode_component(components[-1])
-
-
-async def _refuse_taken(
-    root: ShareRoot, directory: Components, name: str, credentials: Credentials
-) -> None:
-    """EEXIST for a name that differs in case only, which the kernel would not notice."""
-    if await find_name(root, directory, name, credentials) is not None:
-        raise error(errno.EEXIST)
 
 
 async def _finish(

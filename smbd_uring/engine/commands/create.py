@@ -25,6 +25,7 @@ from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.share_modes import READ_RIGHTS
@@ -59,7 +60,7 @@ async def create(request: Request) -> Response:
         generation = request.engine.opens.unlinked_generation
         found = await _look_up(request, plan)
         if found.handle is None:
-            opened, action = await _create_new(request, plan, found), CreateAction.CREATED
+            opened, action = await _claim_and_create(request, plan, found), CreateAction.CREATED
         else:
             opened, action = await _open_found(request, plan, found, found.handle, generation)
         if opened is not None:
@@ -91,13 +92,22 @@ async def _look_up(request: Request, plan: CreatePlan) -> Found:
 # --- a file that is not there ------------------------------------------------------------------------------------
 
 
+async def _claim_and_create(request: Request, plan: CreatePlan, found: Found) -> Open | None:
+    """Make the file while nobody else makes one of that name.  None when somebody did since the lookup."""
+    if not plan.creates:
+        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    claims, key = request.engine.name_claims, key_of(request.tree_of().share.path, found.components)
+    try:
+        return await _create_new(request, plan, found) if await claims.claim(key) else None
+    finally:
+        claims.release(key)
+
+
 async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open | None:
     """Make the file and open it.  None when somebody else made it meanwhile."""
     tree, engine = request.tree_of(), request.engine
     root = tree.root
     assert root is not None
-    if not plan.creates:
-        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
     if not tree.writable:
         raise SmbError(NtStatus.ACCESS_DENIED)
     if plan.delete_on_close and plan.attributes & FileAttributes.READONLY:

@@ -24,8 +24,8 @@ from smbd_uring.wire.ntstatus import NtStatus
 READ_RIGHTS = int(AccessMask.FILE_READ_DATA | AccessMask.FILE_EXECUTE)
 WRITE_RIGHTS = int(AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA)
 OFFSET_MAX = (1 << 63) - 1
-WRITE_TO_END_OF_FILE = (1 << 64) - 1
-"""[MS-FSA] 2.1.5.4: this offset means wherever the file ends."""
+FILE_BYTES_MAX = 0xFFF_FFFF_0000
+"""[MS-FSA] 2.1.5.4: no byte can be written from here on; NTFS ends at 16 TiB less 64 KiB, and clients test for it."""
 
 
 async def read(request: Request) -> Response:
@@ -61,9 +61,7 @@ async def write(request: Request) -> Response:
         raise SmbError(NtStatus.ACCESS_DENIED)
     handle = _handle(opened)
     offset = body.offset
-    if offset == WRITE_TO_END_OF_FILE:
-        offset = (await Stat(handle)).size
-    if offset > OFFSET_MAX - length:
+    if offset > OFFSET_MAX - length or (length and offset > FILE_BYTES_MAX - length):
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if not opened.granted_access & AccessMask.FILE_WRITE_DATA and offset < (await Stat(handle)).size:
         raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
