@@ -34,7 +34,7 @@ class Connection:
         "_driver", "_next_async_id", "_reading_paused", "address", "async_requests", "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "dialect", "frames", "is_closed", "multi_protocol", "preauth", "requests",
+        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "preauth", "requests",
         "server_security_mode", "sessions", "signing_algorithm",
     )  # fmt: skip
 
@@ -45,6 +45,7 @@ class Connection:
         self.connection_id = connection_id
         self.address = address
         self.is_closed = False
+        self.is_working_off = False
         self.frames = FrameBuffer(limits.UNAUTHENTICATED_FRAME_BYTES_MAX)
         self.backlog: deque[memoryview] = deque()
         self.bytes_in_work = 0

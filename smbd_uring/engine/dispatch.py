@@ -143,7 +143,11 @@ def _check_protection(request: Request) -> None:
             raise ProtocolViolation("a sealed frame with a request of another session")
         return
     command = request.header.command
-    if session is None or not session.is_usable or command in (Command.NEGOTIATE, Command.SESSION_SETUP):
+    if session is None or not session.is_usable or command == Command.NEGOTIATE:
+        return
+    if command == Command.SESSION_SETUP:  # it authenticates itself, but a signature that is there must be right
+        if request.signed:
+            _verify(request, session)
         return
     if session.encrypt_data:
         raise ProtocolViolation(f"{request.command_name} in the clear on a session that encrypts")
@@ -190,4 +194,4 @@ def _find_tree(request: Request) -> None:
         raise SmbError(NtStatus.NETWORK_NAME_DELETED)
     if tree.encrypt_data and request.chain.sealed_by is None:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    request.tree = tree
+    request.use_tree(tree)

@@ -207,14 +207,20 @@ class Engine:
         self.scheduler.run_ready()
 
     def _work_off(self, connection: Connection) -> None:
-        """Start the frames that wait, as far as the connection's allowances reach."""
-        if self._shutting_down:
+        """Start the frames that wait, as far as the connection's allowances reach.
+
+        A frame that is answered at once calls this again; the loop that is running already goes on instead.
+        """
+        if self._shutting_down or connection.is_working_off:
             return
+        connection.is_working_off = True
         try:
             while connection.backlog and not connection.is_closed and connection.may_start:
                 receive_frame(self, connection, connection.backlog.popleft())
         except ProtocolViolation as violation:
             self.violated(connection, str(violation))
+        finally:
+            connection.is_working_off = False
         connection.update_reading()
 
     def _end(self, connection: Connection) -> None:

@@ -50,9 +50,9 @@ class Open:
     """
 
     __slots__ = (
-        "busy", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
+        "busy", "closed", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
         "file_id", "granted_access", "handle", "idle", "is_directory", "listing", "mode", "notifies", "position",
-        "quiet_at", "session", "share_access", "tree",
+        "quiet_at", "session", "share_access", "tree", "waiting_for_close",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,8 @@ class Open:
         self.busy = 0
         self.idle: Parking | None = None
         self.quiet_at = 0
+        self.closed = False
+        self.waiting_for_close: list[Parking] = []
         self.listing: Listing | None = None
         self.notifies: set[Request] = set()
         self.position = 0

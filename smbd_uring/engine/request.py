@@ -104,6 +104,12 @@ class Request:
         assert self.session is not None
         return self.session
 
+    def use_tree(self, tree: Tree) -> None:
+        """Count as a user of the tree until the request ends."""
+        assert self.tree is None
+        tree.busy += 1
+        self.tree = tree
+
     def tree_of(self) -> Tree:
         """The tree; the dispatcher has made sure that there is one."""
         assert self.tree is not None
@@ -132,6 +138,9 @@ class Request:
     def finish(self) -> None:
         """The request is answered: nothing it held is held any longer."""
         self.stop_using_open()
+        if self.tree is not None:
+            self.tree.release()
+            self.tree = None
         self.cancel = None
 
     def _find_open(self, file_id: FileId) -> Open | None:

@@ -9,10 +9,13 @@ somebody in the engine calls `Parking.wake`, or its deadline passes.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from smbd_uring.ports import Driver, Effect
+
+log = logging.getLogger("smbd.engine")
 
 
 class Task:
@@ -137,9 +140,10 @@ class Scheduler:
         except StopIteration:
             self.tasks.discard(task)
             return
-        except BaseException:
+        except Exception:
             self.tasks.discard(task)
-            raise
+            log.exception("a coroutine of the engine failed by our own fault")
+            return
         if isinstance(effect, Parking):
             effect.park(task)
         else:

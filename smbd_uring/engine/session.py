@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.opens import Open
     from smbd_uring.engine.request import Request
-    from smbd_uring.engine.scheduler import Timer
+    from smbd_uring.engine.scheduler import Parking, Timer
 
 
 class Tree:
     """A tree connect: one session's use of one share.  `root` is None for IPC$."""
 
     __slots__ = (
-        "closing", "credentials", "encrypt_data", "flags", "maximal_access", "opens", "root", "session", "share",
-        "tree_id",
+        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "maximal_access", "opens",
+        "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +43,19 @@ class Tree:
         self.encrypt_data = bool(share.flags & ShareFlags.ENCRYPT_DATA)
         self.opens: set[Open] = set()
         self.closing = False
+        self.closed = False
+        self.busy = 0
+        """Requests that use it, and with it the share's root."""
+        self.idle: Parking | None = None
+        self.quiet_at = 0
+        self.waiting_for_close: list[Parking] = []
+
+    def release(self) -> None:
+        """One request less uses it."""
+        assert self.busy > 0
+        self.busy -= 1
+        if self.busy <= self.quiet_at and self.idle is not None:
+            self.idle.wake()
 
     @property
     def writable(self) -> bool:

@@ -3,7 +3,8 @@
 Knows: [MS-SMB2] 3.3.4.17 (closing an open), 3.3.4.12 (closing a session); [MS-FSA] 2.1.5.5 (close, delete on close).
 Must not know: which command or event asked for it.
 
-Every function may be called for something that is being closed already: the second caller returns at once.
+Every function may be called for something that is being closed already: the second caller waits for the first.  No
+descriptor is closed while a request may still use it: its number could be another file's by then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ async def close_open(engine: Engine, opened: Open, own_use: int = 0) -> None:
     `own_use` is how many of the requests that use it belong to the caller (a CLOSE request uses it itself).
     """
     if opened.closing:
+        await _wait_until_closed(engine, opened)
         return
     opened.closing = True
     for request in list(opened.notifies):
@@ -42,6 +44,16 @@ async def close_open(engine: Engine, opened: Open, own_use: int = 0) -> None:
     if opened.handle is not None:
         handle, opened.handle = opened.handle, None
         await _close_handle(handle)
+    opened.closed = True
+    for parking in opened.waiting_for_close:
+        parking.wake()
+
+
+async def _wait_until_closed(engine: Engine, opened: Open) -> None:
+    if not opened.closed:
+        parking = Parking(engine.scheduler)
+        opened.waiting_for_close.append(parking)
+        await parking
 
 
 async def _close_handle(handle: Handle) -> None:
@@ -69,17 +81,31 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
     engine.opens.unlinked_generation += 1
 
 
-async def close_tree(engine: Engine, tree: Tree) -> None:
-    """Close everything opened through a tree connect, and the tree itself."""
+async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:
+    """Close everything opened through a tree connect, wait for requests that use it, and close the tree itself.
+
+    `own_use` is how many of those requests belong to the caller.
+    """
     if tree.closing:
+        if not tree.closed:
+            parking = Parking(engine.scheduler)
+            tree.waiting_for_close.append(parking)
+            await parking
         return
     tree.closing = True
     for opened in list(tree.opens):
         await close_open(engine, opened)
+    while tree.busy > own_use:
+        tree.idle = Parking(engine.scheduler)
+        tree.quiet_at = own_use
+        await tree.idle
     tree.session.trees.pop(tree.tree_id, None)
     if tree.root is not None:
         await _close_handle(tree.root.handle)
     await TellTreeDisconnect(tree.session.session_id, tree.tree_id)
+    tree.closed = True
+    for parking in tree.waiting_for_close:
+        parking.wake()
 
 
 async def close_session(engine: Engine, session: Session, failed_logon: bool = False) -> None:

@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
         else:
             opened, action = await _open_found(request, plan, found, found.handle, generation)
         if opened is not None:
-            return await _answer(request, plan, opened, action)
+            return await _complete(request, plan, opened, action)
     raise SmbError(NtStatus.SHARING_VIOLATION)
 
 
@@ -135,7 +135,6 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
         await CloseHandle(handle)
         raise
     opened.handle = handle
-    await _reserve(request, plan, opened)
     return opened
 
 
@@ -166,7 +165,6 @@ async def _open_found(
             await CloseHandle(path_handle)
     if not plan.truncates:
         return opened, CreateAction.OPENED
-    await _overwrite(request, plan, opened)
     superseded = plan.disposition == CreateDisposition.SUPERSEDE
     return opened, CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
 
@@ -229,21 +227,29 @@ async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     """[MS-FSA] 2.1.5.1.2.1: empty the file and give it the attributes that were sent."""
     root, handle = opened.tree.root, opened.handle
     assert root is not None and handle is not None
-    try:
-        await Truncate(handle, 0, opened.credentials)
-        attributes = plan.attributes | FileAttributes.ARCHIVE
-        if attributes != opened.facts.attributes and root.store_dos_attributes:
-            await request.engine.filesystem.set_attributes(
-                root, handle, opened.facts, int(attributes), None, opened.credentials
-            )
-    except BaseException:
-        await _abandon(request, opened)
-        raise
-    await _reserve(request, plan, opened)
+    await Truncate(handle, 0, opened.credentials)
+    attributes = plan.attributes | FileAttributes.ARCHIVE
+    if attributes != opened.facts.attributes and root.store_dos_attributes:
+        await request.engine.filesystem.set_attributes(
+            root, handle, opened.facts, int(attributes), None, opened.credentials
+        )
     await refresh(request.engine, opened)
 
 
 # --- common to both ----------------------------------------------------------------------------------------------
+
+
+async def _complete(request: Request, plan: CreatePlan, opened: Open, action: CreateAction) -> Response:
+    """The last steps; an open whose answer the client does not get is taken back."""
+    try:
+        if action in (CreateAction.OVERWRITTEN, CreateAction.SUPERSEDED):
+            await _overwrite(request, plan, opened)
+        if action != CreateAction.OPENED:
+            await _reserve(request, plan, opened)
+        return await _answer(request, plan, opened, action)
+    except BaseException:
+        await _abandon(request, opened)
+        raise
 
 
 def _enter(
@@ -285,14 +291,12 @@ async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
     if not plan.allocation_size or opened.is_directory or opened.handle is None:
         return
     if plan.allocation_size >= 1 << 63:
-        await _abandon(request, opened)
         raise SmbError(NtStatus.DISK_FULL)
     try:
         await Allocate(opened.handle, FALLOC_FL_KEEP_SIZE, 0, plan.allocation_size, opened.credentials)
         await refresh(request.engine, opened)
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            await _abandon(request, opened)
             raise
 
 

@@ -90,7 +90,7 @@ async def tree_connect(request: Request) -> Response:
 async def tree_disconnect(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.8."""
     TreeDisconnectRequest.decode(request.message)
-    await close_tree(request.engine, request.tree_of())
+    await close_tree(request.engine, request.tree_of(), own_use=1)
     return Response(TreeDisconnectResponse().encode())
 
 
