@@ -125,7 +125,6 @@ def _find_session(request: Request, entry: Entry) -> None:
     session = request.connection.sessions.get(request.header.session_id)
     if session is not None and session.state is not SessionState.CLOSED:
         request.session = session
-        session.unfinished.add(request)
     if not entry.needs_session:
         return
     if request.session is None or request.session.state is SessionState.IN_PROGRESS:

@@ -175,8 +175,6 @@ class Engine:
             del connection.requests[request.header.message_id]
         if request.async_id:
             connection.async_requests.pop(request.async_id, None)
-        if request.session is not None:
-            request.session.unfinished.discard(request)
 
     def chain_finished(self, chain: Chain) -> None:
         """A frame is answered: what it held of the connection's allowance is free again."""

@@ -17,7 +17,6 @@ from smbd_uring.ports import AccountFlags, Credentials, ShareAnswer, ShareFlags,
 if TYPE_CHECKING:
     from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.opens import Open
-    from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Parking, Timer
 
 
@@ -74,7 +73,7 @@ class Session:
     __slots__ = (
         "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
         "is_anonymous", "is_guest", "keys", "next_tree_id", "opener", "opens", "preauth", "rounds", "sealer",
-        "session_id", "setup_running", "signer", "signing_required", "state", "trees", "unfinished",
+        "session_id", "setup_running", "signer", "signing_required", "state", "trees",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, session_id: int, preauth: PreauthIntegrity | None) -> None:
@@ -99,7 +98,6 @@ class Session:
         self.trees: dict[int, Tree] = {}
         self.opens: dict[int, Open] = {}
         self.next_tree_id = 1
-        self.unfinished: set[Request] = set()
         self.expiry: Timer | None = None
 
     def advance(self, event: SessionEvent) -> None:

@@ -116,9 +116,6 @@ async def close_session(engine: Engine, session: Session, failed_logon: bool = F
     del engine.sessions[session.session_id]
     if session.expiry is not None:
         session.expiry.cancel()
-    for request in list(session.unfinished):
-        if request.cancel is not None:
-            request.cancel()
     for tree in list(session.trees.values()):
         await close_tree(engine, tree)
     session.connection.sessions.pop(session.session_id, None)

@@ -54,7 +54,6 @@ async def logoff(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.6."""
     LogoffRequest.decode(request.message)
     session = request.session_of()
-    session.unfinished.discard(request)
     await close_session(request.engine, session)
     return Response(LogoffResponse().encode())
 
@@ -95,7 +94,6 @@ def _new_session(request: Request) -> Session:
     connection.sessions[session_id] = session
     request.session = session
     request.header.session_id = session_id
-    session.unfinished.add(request)
     return session
 
 
@@ -157,7 +155,6 @@ async def _fail(request: Request, session: Session, reason: str, user: str) -> R
     engine, connection = request.engine, request.connection
     log.warning("%s: logon of %r failed: %s", connection.address, user, reason)
     request.session = None
-    session.unfinished.discard(request)
     session.account = session.account or user
     await close_session(engine, session, failed_logon=True)
     delay = engine.logon_delays.failed(connection.address, engine.scheduler.now)
