@@ -89,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.program.exists():
         print(f"torture: no program '{options.program}'; name one with TORTURE=", file=sys.stderr)
         return 2
+    suite = options.list or EXPECTED
+    if not suite.exists():
+        print(f"torture: no list '{suite}'; name tests to begin with by --list and --update", file=sys.stderr)
+        return 2
     expected = read_list(EXPECTED) if EXPECTED.exists() else set()
 
     base = MEMORY_FILE_SYSTEM if MEMORY_FILE_SYSTEM.is_dir() else None
@@ -103,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             server = Server(folder / "server", [share], ACCOUNTS, uring=not options.no_uring)
         with server:
-            statuses = torture(options.program, options.list or EXPECTED, server.endpoint, share, folder)
+            statuses = torture(options.program, suite, server.endpoint, share, folder)
     return compare(statuses, expected, options.update)
 
 
