@@ -13,6 +13,7 @@ from smbd_uring.netlink import messages
 from smbd_uring.netlink.directory import Directory
 from smbd_uring.netlink.flags import AccountFlags, TreeFlags, TreeStatus
 from smbd_uring.netlink.messages import Event
+from smbd_uring.netlink.smb_conf import section_key
 from smbd_uring.netlink.tree_policy import decide
 
 log = logging.getLogger("smbd.companion")
@@ -75,7 +76,7 @@ class Answers:
 
     def _share_config(self, data: bytes) -> Answer:
         asked = messages.ShareConfigRequest.decode(data)
-        share = self._directory.shares.get(asked.share_name.casefold())
+        share = self._directory.shares.get(section_key(asked.share_name))
         if share is None:
             answer = messages.ShareConfigResponse(
                 asked.handle, 0, 0, 0, 0, 0, messages.INVALID_ID, messages.INVALID_ID, asked.share_name, (), ""
@@ -90,7 +91,7 @@ class Answers:
 
     def _tree_connect(self, data: bytes) -> Answer:
         asked = messages.TreeConnectRequest.decode(data)
-        key = asked.share.casefold()
+        key = section_key(asked.share)
         share = self._directory.shares.get(key)
         tree = (asked.session_id, asked.connect_id)
         status, flags = TreeStatus.NO_SHARE, TreeFlags(0)

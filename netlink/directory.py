@@ -19,7 +19,7 @@ from typing import Any
 from smbd_uring.netlink import accounts, smb_conf
 from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
 from smbd_uring.netlink.messages import INVALID_ID, StartingUp
-from smbd_uring.netlink.smb_conf import Configuration, Section
+from smbd_uring.netlink.smb_conf import Configuration, Section, section_key
 from smbd_uring.netlink.tree_policy import SharePolicy
 
 log = logging.getLogger("smbd.companion")
@@ -69,7 +69,7 @@ class Directory:
     configuration: Configuration
     passwords: dict[str, bytes]
     shares: dict[str, Share]
-    """By casefolded name."""
+    """By `section_key` of the name."""
     overlay_users: frozenset[str] = frozenset()
     _lower: dict[str, str] = field(default_factory=dict)
 
@@ -77,16 +77,23 @@ class Directory:
     def read(cls, config_file: Path | None, accounts_file: Path | None, overlay_file: Path | None) -> Directory:
         """Read the files.  DirectoryError when one is broken; files that are not there are as good as empty."""
         try:
-            configuration = _configuration(config_file)
-            passwords = accounts.load(accounts_file) if accounts_file is not None else {}
-            overlay = json.loads(overlay_file.read_text()) if overlay_file is not None else {}
+            return cls._assemble(
+                _configuration(config_file),
+                accounts.load(accounts_file) if accounts_file is not None else {},
+                json.loads(overlay_file.read_text()) if overlay_file is not None else {},
+            )
         except (smb_conf.ConfError, accounts.AccountsError, OSError, ValueError) as error:
             raise DirectoryError(str(error)) from error
+
+    @classmethod
+    def _assemble(
+        cls, configuration: Configuration, passwords: dict[str, bytes], overlay: dict[str, Any]
+    ) -> Directory:
         _apply_overlay(configuration, overlay)
         users = {name: bytes.fromhex(value) for name, value in overlay.get("users", {}).items()}
         passwords = {**passwords, **users}
-        shares = {key: _share(section) for key, section in configuration.shares.items() if key != PIPE_SHARE.casefold()}
-        shares[PIPE_SHARE.casefold()] = Share(
+        shares = {key: _share(section) for key, section in configuration.shares.items() if key != section_key(PIPE_SHARE)}
+        shares[section_key(PIPE_SHARE)] = Share(
             PIPE_SHARE, "", SharePolicy(ShareFlags.AVAILABLE | ShareFlags.PIPE | ShareFlags.BROWSEABLE)
         )
         lower = {name.casefold(): name for name in passwords}
@@ -186,7 +193,7 @@ def _apply_overlay(configuration: Configuration, overlay: dict[str, Any]) -> Non
     """Add what the command line said; its shares replace those of the same name."""
     for name, values in overlay.get("shares", {}).items():
         section = {key: _as_text(value) for key, value in values.items()}
-        configuration.shares[name.casefold()] = Section(name, section)
+        configuration.shares[section_key(name)] = Section(name, section)
         if section.get("guest ok") == "yes":
             configuration.globals.values.setdefault("map to guest", "bad user")
     configuration.globals.values.update({key: str(value) for key, value in overlay.get("global", {}).items()})
