@@ -170,12 +170,7 @@ class SessionClient(Channel):
         **options: Unpack[CommonOptions],
     ) -> Reply:
         """One SESSION_SETUP; `preauth` takes in what belongs to it."""
-        request = SessionSetupRequest(
-            flags=setup_flags, security_mode=self.security_mode, previous_session_id=previous_session_id,
-            security_buffer=token,
-        )  # fmt: skip
-        sent = message(Command.SESSION_SETUP, request.encode(), options)
-        sent.session_id = session_id
+        sent = self.setup_message(token, session_id, previous_session_id, setup_flags, options)
         frame = self.frame(sent)
         self.send_raw(frame)
         assert sent.message_id is not None
@@ -185,6 +180,19 @@ class SessionClient(Channel):
             if reply.status == NtStatus.MORE_PROCESSING_REQUIRED:
                 preauth.update(reply.message)
         return reply
+
+    def setup_message(
+        self, token: bytes, session_id: int = 0, previous_session_id: int = 0, setup_flags: int = 0,
+        options: CommonOptions | None = None,
+    ) -> Message:  # fmt: skip
+        """A SESSION_SETUP that is not sent yet."""
+        request = SessionSetupRequest(
+            flags=setup_flags, security_mode=self.security_mode, previous_session_id=previous_session_id,
+            security_buffer=token,
+        )  # fmt: skip
+        sent = message(Command.SESSION_SETUP, request.encode(), options or {})
+        sent.session_id = session_id
+        return sent
 
     def log_off(self, **options: Unpack[MessageOptions]) -> Reply:
         """LOGOFF."""
