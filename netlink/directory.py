@@ -25,6 +25,7 @@ from smbd_uring.netlink.tree_policy import SharePolicy
 log = logging.getLogger("smbd.companion")
 
 PIPE_SHARE = "IPC$"
+PIPE_KEY = section_key(PIPE_SHARE)
 MIB = 1 << 20
 DEFAULT_IO_BYTES = 8 * MIB
 DEFAULT_CREDITS = 8192
@@ -92,8 +93,8 @@ class Directory:
         _apply_overlay(configuration, overlay)
         users = {name: bytes.fromhex(value) for name, value in overlay.get("users", {}).items()}
         passwords = {**passwords, **users}
-        shares = {key: _share(section) for key, section in configuration.shares.items() if key != section_key(PIPE_SHARE)}
-        shares[section_key(PIPE_SHARE)] = Share(
+        shares = {key: _share(section) for key, section in configuration.shares.items() if key != PIPE_KEY}
+        shares[PIPE_KEY] = Share(
             PIPE_SHARE, "", SharePolicy(ShareFlags.AVAILABLE | ShareFlags.PIPE | ShareFlags.BROWSEABLE)
         )
         lower = {name.casefold(): name for name in passwords}
@@ -136,7 +137,7 @@ class Directory:
             entry = pwd.getpwnam(name)
         except KeyError:
             if name in self.overlay_users:
-                log.warning("account %s has no Unix user: its files are touched as the user who runs the server", name)
+                log.warning("account %s has no Unix user: it touches files as the user who runs the server", name)
                 return Account(name, os.geteuid(), os.getegid(), (), nt_hash, AccountFlags.OK)
             log.warning("account %s has no Unix user and cannot log on; `useradd %s` makes one", name, name)
             return Account(name, 0, 0, (), b"", AccountFlags.BAD_UID)
@@ -194,8 +195,6 @@ def _apply_overlay(configuration: Configuration, overlay: dict[str, Any]) -> Non
     for name, values in overlay.get("shares", {}).items():
         section = {key: _as_text(value) for key, value in values.items()}
         configuration.shares[section_key(name)] = Section(name, section)
-        if section.get("guest ok") == "yes":
-            configuration.globals.values.setdefault("map to guest", "bad user")
     configuration.globals.values.update({key: str(value) for key, value in overlay.get("global", {}).items()})
 
 

@@ -1,6 +1,6 @@
 """The NT hash of a password: MD4 over its UTF-16LE bytes ([MS-NLMP] 3.3.1).
 
-Knows: MD4 ([RFC1320]), which neither OpenSSL 3 nor the `cryptography` package offers any more.  Must not know: accounts.
+Knows: MD4 ([RFC1320]), which neither OpenSSL 3 nor `cryptography` offers any more.  Must not know: accounts.
 MD4 is broken as a hash and used here for nothing but the format that SMB prescribes.
 """
 

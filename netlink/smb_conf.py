@@ -2,8 +2,8 @@
 
 Knows: the file's syntax and the kinds of values.  Must not know: what a parameter means.
 
-The rules, as far as they differ from Samba's: `;` and `#` end a line wherever they stand; the first non-empty value of a
-key wins; a section that comes again goes on; there are no includes, macros or continued lines; share keys in [global]
+The rules, as far as they differ from Samba's: `;` and `#` end a line wherever they stand; the first non-empty value of
+a key wins; a section that comes again goes on; there are no includes, macros or continued lines; share keys in [global]
 are defaults for every share, but for `guest account` and `max connections`, which mean something else there.  One
 difference to ksmbd-tools is meant: blanks at the end of a value do not count, for nobody sees them.
 """

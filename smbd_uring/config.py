@@ -62,6 +62,8 @@ class EngineConfig:
     server_guid: bytes
     netbios_name: str = "SMBD-URING"
     workgroup: str = "WORKGROUP"
+    dns_name: str = "smbd-uring"
+    """The host's name as NTLM tells it; some clients take a server without one for no server."""
     dialect_min: Dialect = Dialect.SMB_2_0_2
     dialect_max: Dialect = Dialect.SMB_3_1_1
     signing_required: bool = False
@@ -83,10 +85,12 @@ class EngineConfig:
             assert 64 * limits.KIB <= size <= limits.IO_BYTES_MAX
 
 
-def config_from_startup(startup: StartingUp, server_guid: bytes, opens_max: int = limits.OPENS_MAX) -> EngineConfig:
+def config_from_startup(
+    startup: StartingUp, server_guid: bytes, opens_max: int = limits.OPENS_MAX, dns_name: str = ""
+) -> EngineConfig:
     """Translate a STARTING_UP message; values outside the limits are brought back inside, unset ones get defaults.
 
-    Arguments: the message; the server's GUID (16 bytes); how many opens the descriptors at hand allow.
+    Arguments: the message; the server's GUID (16 bytes); how many opens the descriptors at hand allow; the host's name.
     """
     dialect_min = PROTOCOL_NAMES.get(startup.min_prot.upper(), Dialect.SMB_2_0_2)
     dialect_max = PROTOCOL_NAMES.get(startup.max_prot.upper(), Dialect.SMB_3_1_1)
@@ -96,9 +100,11 @@ def config_from_startup(startup: StartingUp, server_guid: bytes, opens_max: int 
         encryption = Encryption.REQUIRED
     else:
         encryption = Encryption.OFFERED
+    netbios_name = startup.netbios_name or "SMBD-URING"
     return EngineConfig(
         server_guid=server_guid,
-        netbios_name=startup.netbios_name or "SMBD-URING",
+        netbios_name=netbios_name,
+        dns_name=dns_name or netbios_name.lower(),
         workgroup=startup.work_group or "WORKGROUP",
         dialect_min=min(dialect_min, dialect_max),
         dialect_max=dialect_max,

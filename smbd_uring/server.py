@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -124,7 +125,7 @@ class Server:
             )
         startup = self._companion.wait_for_startup(lambda: self._signals.pending)
         self._configured_port = startup.tcp_port or SMB_PORT
-        config = config_from_startup(startup, self._server_guid(), opens)
+        config = config_from_startup(startup, self._server_guid(), opens, socket.gethostname())
         return dataclasses.replace(config, connections_max=min(connections, config.connections_max))
 
     def _server_guid(self) -> bytes:

@@ -97,7 +97,7 @@ class Supervisor:
     def _start(self, now: float) -> None:
         # stdin is closed and the group is its own, so that a terminal's Ctrl-C reaches the server alone
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent, process_group=0
+            self._command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent, process_group=0, umask=0o077
         )
         self._pidfd = os.pidfd_open(self._process.pid)
         self._started_at = now

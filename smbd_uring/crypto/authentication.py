@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from smbd_uring.crypto.ntlm import AuthenticateRequest, NtlmAcceptor, NtlmResult
 from smbd_uring.crypto.ntlm_keys import KEY_BYTES, NO_KEY
-from smbd_uring.crypto.ntlm_messages import NtlmError
+from smbd_uring.crypto.ntlm_messages import MalformedNtlm, NtlmError
 from smbd_uring.crypto.spnego import SpnegoAcceptor, SpnegoError, is_raw_ntlmssp
 
 _NOBODYS_HASH: Final = bytes(KEY_BYTES)
@@ -26,6 +26,10 @@ one."""
 
 class AuthenticationFailed(Exception):  # noqa: N818 - an outcome, not a mistake
     """The client did not prove who it is; str() says why, for the log and not for the client."""
+
+
+class MalformedToken(AuthenticationFailed):
+    """What the client sent is no token at all, or one that breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,9 @@ class Authentication:
             self._fail("a token where none belongs")
         try:
             return self._step(token, server_challenge, now_filetime)
-        except (SpnegoError, NtlmError) as error:
+        except (SpnegoError, MalformedNtlm) as error:
+            self._fail(str(error), MalformedToken)
+        except NtlmError as error:
             self._fail(str(error))
 
     def finish(self, nt_hash: bytes | None) -> Success:
@@ -101,6 +107,8 @@ class Authentication:
         known_hash = nt_hash if nt_hash is not None and len(nt_hash) == KEY_BYTES else None
         try:
             result = request.verify(known_hash or _NOBODYS_HASH)
+        except MalformedNtlm as error:
+            self._fail(str(error), MalformedToken)
         except NtlmError as error:
             self._fail(str(error))
         if known_hash is None:
@@ -174,6 +182,6 @@ class Authentication:
         self._state = _State.OVER
         return self._request
 
-    def _fail(self, reason: str) -> NoReturn:
+    def _fail(self, reason: str, kind: type[AuthenticationFailed] = AuthenticationFailed) -> NoReturn:
         self._state = _State.OVER
-        raise AuthenticationFailed(reason) from None
+        raise kind(reason) from None

@@ -52,6 +52,10 @@ class NtlmError(Exception):
     """A message that is malformed, too weak, out of turn, or proves nothing; str() says what."""
 
 
+class MalformedNtlm(NtlmError):  # noqa: N818 - names the condition
+    """A message that does not decode."""
+
+
 class MessageType(IntEnum):
     """[MS-NLMP] 2.2.1"""
 
@@ -197,7 +201,7 @@ def decode_ntlm_v2_response(view: memoryview) -> NtlmV2Response:
     if len(view) == NTLM_V1_RESPONSE_BYTES:
         raise NtlmError("an NTLMv1 response")
     if len(view) < _PROOF_BYTES + _CLIENT_CHALLENGE.size:
-        raise NtlmError("an NTLMv2 response cut short")
+        raise MalformedNtlm("an NTLMv2 response cut short")
     client_challenge = view[_PROOF_BYTES:]
     version, version_max, timestamp, _ = _CLIENT_CHALLENGE.unpack_from(client_challenge)
     if version != 1 or version_max != 1:
@@ -224,15 +228,15 @@ def decode_av_pairs(view: memoryview) -> dict[int, memoryview]:
     position, end = 0, len(view)
     while True:
         if end - position < _AV_HEADER.size:
-            raise NtlmError("AV pairs without an end")
+            raise MalformedNtlm("AV pairs without an end")
         identifier, length = _AV_HEADER.unpack_from(view, position)
         position += _AV_HEADER.size
         if identifier == AvId.EOL:
             return pairs
         if length > end - position:
-            raise NtlmError("an AV pair cut short")
+            raise MalformedNtlm("an AV pair cut short")
         if identifier in pairs:
-            raise NtlmError("an AV pair given twice")
+            raise MalformedNtlm("an AV pair given twice")
         pairs[identifier] = view[position : position + length]
         position += length
 
@@ -242,9 +246,9 @@ def decode_av_pairs(view: memoryview) -> dict[int, memoryview]:
 
 def _check_prefix(view: memoryview, message_type: MessageType, size_min: int) -> None:
     if len(view) < size_min:
-        raise NtlmError(f"{message_type.name} cut short")
+        raise MalformedNtlm(f"{message_type.name} cut short")
     if _PREFIX.unpack_from(view) != (SIGNATURE, message_type):
-        raise NtlmError(f"not {message_type.name}")
+        raise MalformedNtlm(f"not {message_type.name}")
 
 
 def _payload(view: memoryview, field_offset: int, payload_offset: int) -> memoryview:
@@ -253,7 +257,7 @@ def _payload(view: memoryview, field_offset: int, payload_offset: int) -> memory
     if length == 0:
         return view[:0]
     if not payload_offset <= offset <= len(view) or length > len(view) - offset:
-        raise NtlmError("a field outside its message")
+        raise MalformedNtlm("a field outside its message")
     return view[offset : offset + length]
 
 
@@ -261,7 +265,7 @@ def _text(view: memoryview, flags: int) -> str:
     try:
         text = bytes(view).decode("utf-16-le" if flags & NegotiateFlags.UNICODE else "ascii")
     except UnicodeDecodeError:
-        raise NtlmError("a name that is not text") from None
+        raise MalformedNtlm("a name that is not text") from None
     if len(text) > NAME_CHARACTERS_MAX or "\0" in text:
         raise NtlmError("a name that is none")
     return text

@@ -35,7 +35,7 @@ class Connection:
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
         "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "preauth", "requests",
-        "server_security_mode", "sessions", "signing_algorithm",
+        "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
@@ -68,6 +68,7 @@ class Connection:
         # who uses it
         self.authenticated = False
         self.authentication_timer: Timer | None = None
+        self.stall_timer: Timer | None = None
         self.sessions: dict[int, Session] = {}
         self.requests: dict[int, Request] = {}
         self.async_requests: dict[int, Request] = {}

@@ -81,7 +81,6 @@ def plan_of(body: CreateRequest) -> CreatePlan:
     """Check a CREATE's parameters.  SmbError with the status that the first wrong one deserves."""
     _check_numbers(body)
     options = body.create_options
-    wants_directory = bool(options & CreateOptions.FILE_DIRECTORY_FILE)
     desired_access = expand(body.desired_access)
     deletable = int(AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED)
     if options & CreateOptions.FILE_DELETE_ON_CLOSE and not desired_access & deletable:
@@ -100,7 +99,7 @@ def plan_of(body: CreateRequest) -> CreatePlan:
         wants_maximal_access=False,
         maximal_access_timestamp=0,
         wants_disk_id=False,
-        must_be_directory=wants_directory or body.name.endswith("\\"),
+        must_be_directory=bool(options & CreateOptions.FILE_DIRECTORY_FILE),
     )
     _read_contexts(body, plan)
     return plan

@@ -225,8 +225,9 @@ class Engine:
         """No more bytes in or out; requests under way finish unheard."""
         connection.is_closed = True
         connection.backlog.clear()
-        if connection.authentication_timer is not None:
-            connection.authentication_timer.cancel()
+        for timer in (connection.authentication_timer, connection.stall_timer):
+            if timer is not None:
+                timer.cancel()
         for request in list(connection.requests.values()) + list(connection.async_requests.values()):
             if request.cancel is not None:
                 request.cancel()
@@ -250,7 +251,7 @@ class Engine:
             else:
                 self._watch_sending(connection)
 
-        self.scheduler.call_at(self.scheduler.now + limits.SEND_STALL_TIMEOUT_S, look)
+        connection.stall_timer = self.scheduler.call_at(self.scheduler.now + limits.SEND_STALL_TIMEOUT_S, look)
 
     def _disconnect_when_answered(self, connection: Connection) -> None:
         if not connection.requests:

@@ -8,6 +8,8 @@ system can store: what the kernel is given cannot climb, whatever the client sen
 
 from __future__ import annotations
 
+import string
+
 from smbd_uring import limits
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.wire.ntstatus import NtStatus
@@ -15,14 +17,17 @@ from smbd_uring.wire.ntstatus import NtStatus
 FORBIDDEN = frozenset('"*:<>?|/') | frozenset(chr(code) for code in range(0x20))
 """[MS-FSCC] 2.1.5.2, and the slash, which Linux would take for a separator.  The colon introduces a stream."""
 
+SHORT_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "$%'-_@~`!(){}^#&")
 DATA_STREAM = "::$DATA"
 """The unnamed stream by its full name: the file itself."""
 
 
 def components_of(name: str) -> tuple[str, ...]:
-    r"""Split `a\b\c`.  The empty name is the share's root, ().
+    r"""Split `a\b\c`.  The empty name is the share's root, (); separators too many do not count, and `..` takes back
+    the component before it.
 
-    SmbError: OBJECT_NAME_INVALID, OBJECT_PATH_SYNTAX_BAD (climbing), INVALID_PARAMETER (a leading separator).
+    SmbError: OBJECT_NAME_INVALID, OBJECT_PATH_NOT_FOUND (what is wrong is not the last component),
+    OBJECT_PATH_SYNTAX_BAD (climbing out of the share), INVALID_PARAMETER (a leading separator).
     """
     if name.startswith("\\"):
         raise SmbError(NtStatus.INVALID_PARAMETER)
@@ -30,26 +35,31 @@ def components_of(name: str) -> tuple[str, ...]:
         name = name[: -len(DATA_STREAM)]
         if not name or name.endswith("\\"):
             raise SmbError(NtStatus.OBJECT_NAME_INVALID)
-    if name.endswith("\\"):
-        name = name[:-1]
-    if not name:
-        return ()
-    if len(name.encode("utf-8")) > limits.PATH_BYTES_MAX:
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
-    components = tuple(name.split("\\"))
-    if len(components) > limits.PATH_COMPONENTS_MAX:
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
-    for component in components:
-        _check(component)
-    return components
+    parts = [part for part in name.split("\\") if part]
+    if len(parts) > limits.PATH_COMPONENTS_MAX or len(name.encode("utf-8")) > limits.PATH_BYTES_MAX:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
+    components: list[str] = []
+    for position, part in enumerate(parts):
+        if part == "..":
+            if not components:
+                raise SmbError(NtStatus.OBJECT_PATH_SYNTAX_BAD)
+            components.pop()
+        else:
+            _check(part, is_last=position == len(parts) - 1)
+            components.append(part)
+    return tuple(components)
 
 
-def _check(component: str) -> None:
-    if component in ("", "."):
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
-    if component == "..":
-        raise SmbError(NtStatus.OBJECT_PATH_SYNTAX_BAD)
+def _check(component: str, is_last: bool) -> None:
+    if component == "." or len(component.encode("utf-8")) > limits.NAME_BYTES_MAX:
+        raise SmbError(NtStatus.OBJECT_NAME_INVALID if is_last else NtStatus.OBJECT_PATH_NOT_FOUND)
     if not FORBIDDEN.isdisjoint(component):
         raise SmbError(NtStatus.OBJECT_NAME_INVALID)
-    if len(component.encode("utf-8")) > limits.NAME_BYTES_MAX:
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
+
+
+def is_short_name(name: str) -> bool:
+    """Whether a name is its own 8.3 name ([MS-FSCC] 2.1.5.2.1)."""
+    base, dot, extension = name.partition(".")
+    if not 1 <= len(base) <= 8 or len(extension) > 3 or (dot and not extension):
+        return False
+    return SHORT_NAME_CHARACTERS.issuperset(base + extension)

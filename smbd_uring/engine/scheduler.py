@@ -18,6 +18,10 @@ from smbd_uring.ports import Driver, Effect
 log = logging.getLogger("smbd.engine")
 
 
+CANCELLED_TIMERS_KEPT = 1024
+"""Fewer than this are not worth cleaning up; they leave when their time comes."""
+
+
 class Task:
     """One coroutine under way.  Drivers carry it as their token and know nothing of it."""
 
@@ -64,15 +68,17 @@ class Parking(Effect[Any]):
 class Timer:
     """A call at a given time, unless cancelled before."""
 
-    __slots__ = ("callback", "cancelled")
+    __slots__ = ("_scheduler", "callback")
 
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self.callback = callback
-        self.cancelled = False
+    def __init__(self, scheduler: Scheduler, callback: Callable[[], None]) -> None:
+        self._scheduler = scheduler
+        self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        """Do not call; harmless when the time has passed."""
-        self.cancelled = True
+        """Do not call, and let go of what the callback holds; harmless when the time has passed."""
+        if self.callback is not None:
+            self.callback = None
+            self._scheduler.timer_cancelled()
 
 
 class Scheduler:
@@ -85,6 +91,7 @@ class Scheduler:
         self._ready: list[Task] = []
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_count = 0
+        self._cancelled_timers = 0
 
     def start(self, coroutine: Coroutine[Effect[Any], Any, None]) -> None:
         """Run a coroutine up to its first effect.  It must not raise: it handles its own errors."""
@@ -110,10 +117,18 @@ class Scheduler:
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once `now` reaches `when`."""
-        timer = Timer(callback)
+        timer = Timer(self, callback)
         self._timer_count += 1
         heapq.heappush(self._timers, (when, self._timer_count, timer))
         return timer
+
+    def timer_cancelled(self) -> None:
+        """A timer will not be called; when most are so, those that will are put into a new heap."""
+        self._cancelled_timers += 1
+        if self._cancelled_timers > CANCELLED_TIMERS_KEPT and 2 * self._cancelled_timers > len(self._timers):
+            self._timers = [entry for entry in self._timers if entry[2].callback is not None]
+            heapq.heapify(self._timers)
+            self._cancelled_timers = 0
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that many seconds."""
@@ -125,13 +140,17 @@ class Scheduler:
         """Call every timer whose time has come."""
         while self._timers and self._timers[0][0] <= self.now:
             _, _, timer = heapq.heappop(self._timers)
-            if not timer.cancelled:
-                timer.callback()
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                callback()
+            else:
+                self._cancelled_timers -= 1
 
     def next_deadline(self) -> float | None:
         """When `run_timers` wants to be called next, or None."""
-        while self._timers and self._timers[0][2].cancelled:
+        while self._timers and self._timers[0][2].callback is None:
             heapq.heappop(self._timers)
+            self._cancelled_timers -= 1
         return self._timers[0][0] if self._timers else None
 
     def _step(self, task: Task, result: Any, error: BaseException | None) -> None:

@@ -9,6 +9,7 @@ descriptor is closed while a request may still use it: its number could be anoth
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,8 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
             root, opened.components, file.identity, opened.is_directory, opened.credentials
         )
     except OSError as error:
+        if error.errno == errno.ENOTEMPTY:  # a folder that was filled stays, as on Windows
+            return
         log.warning("deleting %s on close failed: %s", "\\".join(opened.components), error)
     engine.opens.unlinked_generation += 1
 

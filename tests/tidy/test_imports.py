@@ -39,7 +39,7 @@ ALLOWED = {
     },
     "__main__": {"cli"},
     "limits": set(),
-    "ports": set(),
+    "ports": {"ports"},
 }  # fmt: skip
 """For each part the parts it may import, itself and EVERYBODY aside."""
 

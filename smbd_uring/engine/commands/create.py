@@ -25,12 +25,13 @@ from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.share_modes import READ_RIGHTS
 from smbd_uring.engine.teardown import close_open
-from smbd_uring.ports import Allocate, CloseHandle, FileFacts, Found, Handle, PathMissing, Reopen, Stat, Truncate
+from smbd_uring.ports import Allocate, CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
 from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import AccessMask, CreateAction, CreateDisposition, CreateOptions, FileAttributes
 from smbd_uring.wire.create import CreateRequest, CreateResponse
@@ -58,7 +59,7 @@ async def create(request: Request) -> Response:
     _check_room(request)
     for _ in range(limits.CREATE_RETRIES_MAX):
         generation = request.engine.opens.unlinked_generation
-        found = await _look_up(request, plan)
+        found = await look_up(request.engine, request.tree_of(), plan.components)
         if found.handle is None:
             opened, action = await _claim_and_create(request, plan, found), CreateAction.CREATED
         else:
@@ -74,19 +75,6 @@ def _check_room(request: Request) -> None:
         raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
     if request.engine.opens.count >= request.engine.config.opens_max:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
-
-
-async def _look_up(request: Request, plan: CreatePlan) -> Found:
-    tree = request.tree_of()
-    assert tree.root is not None
-    try:
-        return await request.engine.filesystem.lookup(tree.root, plan.components, tree.credentials)
-    except PathMissing as error:
-        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
-    except OSError as error:
-        if error.errno == errno.EXDEV:  # a symlink that leads out of the share
-            raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND) from error
-        raise
 
 
 # --- a file that is not there ------------------------------------------------------------------------------------
@@ -172,13 +160,13 @@ async def _open_found(
 def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
     """[MS-FSA] 2.1.5.1.2: what is there must be what was asked for."""
     is_directory = stat.S_ISDIR(facts.status.mode)
+    if is_directory and plan.options & CreateOptions.FILE_NON_DIRECTORY_FILE:
+        raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
     if plan.disposition == CreateDisposition.CREATE:
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     if plan.must_be_directory and not is_directory:
         raise SmbError(NtStatus.NOT_A_DIRECTORY)
     if is_directory:
-        if plan.options & CreateOptions.FILE_NON_DIRECTORY_FILE:
-            raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
         if plan.truncates:
             raise SmbError(NtStatus.INVALID_PARAMETER)
         return
@@ -201,12 +189,8 @@ async def _rights(request: Request, plan: CreatePlan, found: Found, handle: Hand
     granted = await grant(engine, tree, found.components, handle, facts, plan.desired_access)
     if facts.attributes & FileAttributes.READONLY and not stat.S_ISDIR(facts.status.mode):
         granted &= ~WRITE_DATA
-    if plan.delete_on_close:
-        if not granted & AccessMask.DELETE or not found.components:
-            raise SmbError(NtStatus.ACCESS_DENIED)
-        is_directory = stat.S_ISDIR(facts.status.mode)
-        if is_directory and not await engine.filesystem.directory_is_empty(handle, tree.credentials):
-            raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
+    if plan.delete_on_close and (not granted & AccessMask.DELETE or not found.components):
+        raise SmbError(NtStatus.ACCESS_DENIED)
     return granted
 
 

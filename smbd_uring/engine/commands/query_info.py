@@ -11,6 +11,7 @@ from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import file_information
+from smbd_uring.engine.names import is_short_name
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.ports import StatVolume
@@ -47,6 +48,7 @@ FILE_CLASSES = frozenset(
         FileInfoClass.MODE,
         FileInfoClass.ALIGNMENT,
         FileInfoClass.ALL,
+        FileInfoClass.ALTERNATE_NAME,
         FileInfoClass.STREAM,
         FileInfoClass.COMPRESSION,
         FileInfoClass.NETWORK_OPEN,
@@ -97,8 +99,8 @@ async def _file(request: Request, opened: Open, body: QueryInfoRequest) -> tuple
         if not opened.granted_access & AccessMask.FILE_READ_EA:
             raise SmbError(NtStatus.ACCESS_DENIED)
         raise SmbError(NtStatus.NO_EAS_ON_FILE)
-    if info_class == FileInfoClass.ALTERNATE_NAME:
-        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)  # no 8.3 names are made
+    if info_class == FileInfoClass.ALTERNATE_NAME and not is_short_name(opened.name):
+        raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)  # no 8.3 names are made for others
     if info_class not in FILE_CLASSES:
         raise SmbError(NtStatus.INVALID_INFO_CLASS)
     if info_class in NEEDS_READ_ATTRIBUTES and not opened.granted_access & AccessMask.FILE_READ_ATTRIBUTES:

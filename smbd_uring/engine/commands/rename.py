@@ -6,6 +6,7 @@ Knows: [MS-FSA] 2.1.5.15.11 (rename), 2.1.5.15.7 (link).  Must not know: how the
 from __future__ import annotations
 
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.names import components_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request
@@ -20,9 +21,10 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     asked = RenameInformation.decode(buffer)
     if not opened.granted_access & AccessMask.DELETE:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    new = _target(asked.root_directory, asked.file_name)
+    await _check_parent(request, opened, new)
     if not opened.components:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    new = _target(asked.root_directory, asked.file_name)
     engine, old, root = request.engine, opened.components, opened.tree.root
     assert root is not None
     if opened.is_directory and engine.opens.opens_below(opened.tree.share.path, old):
@@ -62,8 +64,19 @@ def _target(root_directory: int, name: str) -> tuple[str, ...]:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     new = components_of(name.removeprefix("\\"))
     if not new:
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID)
+        raise SmbError(NtStatus.INVALID_PARAMETER)
     return new
+
+
+async def _check_parent(request: Request, opened: Open, new: tuple[str, ...]) -> None:
+    """[MS-FSA] note 185: no name is moved into a folder that somebody, be it the same client, holds open to delete."""
+    found = await look_up(request.engine, opened.tree, new[:-1])
+    if found.handle is None or found.facts is None:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
+    await CloseHandle(found.handle)
+    parent = request.engine.opens.file(found.facts.status.identity)
+    if parent is not None and any(other.granted_access & AccessMask.DELETE for other in parent.opens):
+        raise SmbError(NtStatus.SHARING_VIOLATION)
 
 
 async def _may_take(request: Request, opened: Open, new: tuple[str, ...], replace: bool) -> bool:
@@ -71,19 +84,15 @@ async def _may_take(request: Request, opened: Open, new: tuple[str, ...], replac
 
     Result: whether something may be replaced.  The kernel has the last word: without `replace` it refuses atomically.
     """
-    root = opened.tree.root
-    assert root is not None
-    try:
-        found = await request.engine.filesystem.lookup(root, new, opened.credentials)
-    except PathMissing as error:
-        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    found = await look_up(request.engine, opened.tree, new)
     if found.handle is None or found.facts is None:
         return replace
     await CloseHandle(found.handle)
     identity = found.facts.status.identity
     if identity == opened.file.identity:
         return replace
-    if not replace:
+    is_file = not found.facts.attributes & FileAttributes.DIRECTORY
+    if not replace or (opened.is_directory and is_file):
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     in_use = request.engine.opens.file(identity) is not None
     if in_use or found.facts.attributes & (FileAttributes.DIRECTORY | FileAttributes.READONLY):

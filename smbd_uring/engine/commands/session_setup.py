@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from smbd_uring import limits
 from smbd_uring.config import Encryption
-from smbd_uring.crypto.authentication import Authentication, AuthenticationFailed, Challenge, NeedAccount, Success
+from smbd_uring.crypto.authentication import (
+    Authentication,
+    AuthenticationFailed,
+    Challenge,
+    MalformedToken,
+    NeedAccount,
+    Success,
+)
 from smbd_uring.crypto.keys import derive_session_keys
 from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import make_signer
@@ -31,7 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("smbd.auth")
 
-SESSION_ID_BYTES = 8
+SESSION_ID_BYTES = 4
+"""Some clients keep only 32 bits of an id; a session is found through its connection, so that is enough."""
 SERVER_CHALLENGE_BYTES = 8
 NONCE_PREFIX_BYTES = 4
 REFUSING_FLAGS = AccountFlags.BAD_PASSWORD | AccountFlags.BAD_UID | AccountFlags.BAD_USER
@@ -87,7 +95,7 @@ def _new_session(request: Request) -> Session:
     if len(connection.sessions) >= limits.SESSIONS_PER_CONNECTION_MAX or len(engine.sessions) >= limits.SESSIONS_MAX:
         raise SmbError(NtStatus.TOO_MANY_SESSIONS)
     session_id = 0
-    while session_id in (0, 0xFFFF_FFFF_FFFF_FFFF) or session_id in engine.sessions:
+    while session_id in (0, 0xFFFF_FFFF) or session_id in engine.sessions:
         session_id = int.from_bytes(engine.entropy(SESSION_ID_BYTES), "little")
     session = Session(connection, session_id, connection.preauth.copy() if connection.preauth else None)
     engine.sessions[session_id] = session
@@ -109,20 +117,22 @@ async def _authenticate(request: Request, session: Session, body: SessionSetupRe
     if preauth is not None:
         preauth.update(request.message)
     if session.authentication is None:
-        session.authentication = Authentication(engine.config.netbios_name, engine.config.workgroup)
+        session.authentication = Authentication(
+            engine.config.netbios_name, engine.config.workgroup, engine.config.dns_name
+        )
     try:
         now = filetime_from_ns(engine.wall_clock())
         token = memoryview(body.security_buffer)
         step = session.authentication.step(token, engine.entropy(SERVER_CHALLENGE_BYTES), now)
     except AuthenticationFailed as error:
-        return await _fail(request, session, str(error), "")
+        return await _fail(request, session, str(error), "", _status_of(error))
     if isinstance(step, Challenge):
         answer = SessionSetupResponse(session_flags=0, security_buffer=step.token)
         return Response(answer.encode(), status=NtStatus.MORE_PROCESSING_REQUIRED, preauth=preauth)
     try:
         login, success = await _check_account(request, session.authentication, step)
     except AuthenticationFailed as error:
-        return await _fail(request, session, str(error), step.user)
+        return await _fail(request, session, str(error), step.user, _status_of(error))
     except CompanionUnavailable as error:
         log.warning("%s: logon of %r not possible: %s", request.connection.address, step.user, error)
         await close_session(engine, session)
@@ -150,7 +160,13 @@ async def _check_account(
     return login, authentication.finish(login.nt_hash)
 
 
-async def _fail(request: Request, session: Session, reason: str, user: str) -> Response:
+def _status_of(error: AuthenticationFailed) -> NtStatus:
+    return NtStatus.INVALID_PARAMETER if isinstance(error, MalformedToken) else NtStatus.LOGON_FAILURE
+
+
+async def _fail(
+    request: Request, session: Session, reason: str, user: str, status: NtStatus = NtStatus.LOGON_FAILURE
+) -> Response:
     """The answer to a failed logon is held back the longer the more an address fails; the session is gone at once."""
     engine, connection = request.engine, request.connection
     log.warning("%s: logon of %r failed: %s", connection.address, user, reason)
@@ -162,7 +178,7 @@ async def _fail(request: Request, session: Session, reason: str, user: str) -> R
         raise ProtocolViolation("too many failed logons at a time from this address")
     await engine.scheduler.sleep(delay)
     engine.logon_delays.answered(connection.address)
-    raise SmbError(NtStatus.LOGON_FAILURE)
+    raise SmbError(status)
 
 
 async def _succeed(

@@ -73,6 +73,12 @@ def _name(info: FileInformation) -> bytes:
     return _LONG.pack(len(name)) + name
 
 
+def _short_name(name: str) -> bytes:
+    """2.4.5: the last component, which the caller knows to be its own 8.3 name."""
+    encoded = encode_utf16(name)
+    return _LONG.pack(len(encoded)) + encoded
+
+
 def _normalized_name(info: FileInformation) -> bytes:
     name = encode_utf16(info.name[1:])
     return _LONG.pack(len(name)) + name
@@ -126,6 +132,7 @@ _ENCODERS: dict[int, tuple[int, Callable[[FileInformation], bytes]]] = {
     FileInfoClass.MODE: (4, lambda info: _LONG.pack(info.mode)),
     FileInfoClass.ALIGNMENT: (4, lambda info: _LONG.pack(info.alignment_requirement)),
     FileInfoClass.ALL: (104, _all),
+    FileInfoClass.ALTERNATE_NAME: (8, lambda info: _short_name(info.name.rpartition("\\")[2])),
     FileInfoClass.STREAM: (32, _stream),
     FileInfoClass.COMPRESSION: (16, lambda info: _COMPRESSION.pack(info.end_of_file, 0, 0, 0, 0)),
     FileInfoClass.NETWORK_OPEN: (_NETWORK_OPEN.size, _network_open),

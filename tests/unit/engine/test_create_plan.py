@@ -80,9 +80,9 @@ def test_a_directory_is_never_emptied(disposition: CreateDisposition, option: in
         assert plan_of(replace(GOOD, **changes)).must_be_directory == (option == DIRECTORY)
 
 
-def test_a_name_that_ends_in_a_separator_asks_for_a_directory() -> None:
+def test_a_separator_at_the_end_of_a_name_does_not_count() -> None:
     plan = plan_of(replace(GOOD, name="a\\"))
-    assert plan.components == ("a",) and plan.must_be_directory
+    assert plan.components == ("a",) and not plan.must_be_directory
 
 
 @pytest.mark.parametrize("access", [AccessMask.DELETE, AccessMask.GENERIC_ALL, AccessMask.MAXIMUM_ALLOWED])
