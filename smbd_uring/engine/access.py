@@ -138,8 +138,8 @@ def _owns(tree: Tree, facts: FileFacts) -> bool:
 
 
 async def _may_delete(engine: Engine, tree: Tree, components: tuple[str, ...], facts: FileFacts) -> bool:
-    if not components:
-        return False
+    if not components:  # nobody can, but its owner may ask: the attempt is what fails
+        return _owns(tree, facts)
     assert tree.root is not None
     return await engine.filesystem.may_delete(tree.root, components, facts, tree.credentials)
 

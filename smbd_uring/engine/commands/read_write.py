@@ -53,12 +53,12 @@ async def write(request: Request) -> Response:
     length = len(body.data)
     check_charge(request, length)
     opened = request.use_open(body.file_id)
-    if opened.is_directory:
-        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
     if length > request.engine.config.write_bytes_max or body.channel:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if not opened.granted_access & WRITE_RIGHTS:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
     handle = _handle(opened)
     offset = body.offset
     if offset > OFFSET_MAX - length or (length and offset > FILE_BYTES_MAX - length):

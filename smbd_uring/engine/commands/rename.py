@@ -70,7 +70,10 @@ def _target(root_directory: int, name: str) -> tuple[str, ...]:
 
 async def _check_parent(request: Request, opened: Open, new: tuple[str, ...]) -> None:
     """[MS-FSA] note 185: no name is moved into a folder that somebody, be it the same client, holds open to delete."""
-    found = await look_up(request.engine, opened.tree, new[:-1])
+    try:
+        found = await look_up(request.engine, opened.tree, new[:-1])
+    except SmbError as error:  # whatever is wrong with the folder, it is not the last component
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     if found.handle is None or found.facts is None:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
     await CloseHandle(found.handle)
