@@ -107,7 +107,7 @@ async def grant(
         await CheckAccess(handle, os.W_OK, tree.credentials)
     if wanted & AccessMask.FILE_EXECUTE:
         await CheckAccess(handle, os.X_OK, tree.credentials)
-    if wanted & AccessMask.DELETE and not await _may_delete(engine, tree, components, facts):
+    if wanted & AccessMask.DELETE and not await _may_delete(engine, tree, components, handle, facts):
         raise SmbError(NtStatus.ACCESS_DENIED)
     return wanted
 
@@ -126,7 +126,7 @@ async def maximal_access(
         granted |= WRITE_DATA | CHANGES_OF_ATTRIBUTES
     if owns:
         granted |= OWNERS_OWN | AccessMask.FILE_WRITE_ATTRIBUTES
-    if await _may_delete(engine, tree, components, facts):
+    if await _may_delete(engine, tree, components, handle, facts):
         granted |= AccessMask.DELETE
     if not tree.writable:
         granted &= ~CHANGES
@@ -137,9 +137,11 @@ def _owns(tree: Tree, facts: FileFacts) -> bool:
     return tree.credentials.uid in (0, facts.status.uid)
 
 
-async def _may_delete(engine: Engine, tree: Tree, components: tuple[str, ...], facts: FileFacts) -> bool:
-    if not components:  # nobody can, but its owner may ask: the attempt is what fails
-        return _owns(tree, facts)
+async def _may_delete(
+    engine: Engine, tree: Tree, components: tuple[str, ...], handle: Handle, facts: FileFacts
+) -> bool:
+    if not components:  # nobody can, but who may change the share may ask: the attempt is what fails
+        return await _allowed(tree, handle, os.W_OK)
     assert tree.root is not None
     return await engine.filesystem.may_delete(tree.root, components, facts, tree.credentials)
 

@@ -55,10 +55,8 @@ async def write(request: Request) -> Response:
     opened = request.use_open(body.file_id)
     if length > request.engine.config.write_bytes_max or body.channel:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    if not opened.granted_access & WRITE_RIGHTS:
+    if opened.is_directory or not opened.granted_access & WRITE_RIGHTS:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    if opened.is_directory:
-        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
     handle = _handle(opened)
     offset = body.offset
     if offset > OFFSET_MAX - length or (length and offset > FILE_BYTES_MAX - length):

@@ -145,7 +145,7 @@ async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -
         opened.delete_on_close = False
         return
     if not opened.components:
-        raise SmbError(NtStatus.CANNOT_DELETE)
+        raise SmbError(NtStatus.ACCESS_DENIED)
     facts = await refresh(request.engine, opened)
     if facts.attributes & FileAttributes.READONLY:
         raise SmbError(NtStatus.CANNOT_DELETE)
