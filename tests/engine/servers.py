@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
@@ -89,7 +90,9 @@ class TestedServer(ABC):
         try:
             for client in self._clients:
                 client.transport.close()
-            self.settle(lambda engine: not engine.connections and not engine.scheduler.tasks)
+            self.settle(lambda engine: not engine.connections)
+            self.advance(limits.LOGON_DELAY_MAX_S)  # answers to failed logons are held back that long
+            self.settle(lambda engine: not engine.scheduler.tasks)
             left = self.inspect(lambda engine: (dict(engine.connections), dict(engine.sessions), engine.opens.count))
             assert left == ({}, {}, 0)
             self._assert_no_handles()
