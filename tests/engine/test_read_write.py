@@ -65,7 +65,10 @@ def test_an_offset_that_no_file_has_is_invalid_to_read_from(open_file, offset: i
     assert client.read(file_id, offset, length).status == NtStatus.INVALID_PARAMETER
 
 
-@pytest.mark.parametrize(("offset", "length"), [(END, 1), (END - 1, 2), ((1 << 64) - 1, 1), (0xFFF_FFFF_0000, 1), (0xFFF_FFFE_FFFF, 2)])
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(END, 1), (END - 1, 2), ((1 << 64) - 1, 1), (0xFFF_FFFF_0000, 1), (0xFFF_FFFE_FFFF, 2)],
+)
 def test_an_offset_that_no_file_has_is_invalid_to_write_to(
     server: TestedServer, open_file, offset: int, length: int
 ) -> None:
