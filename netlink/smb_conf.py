@@ -4,16 +4,18 @@ Knows: the file's syntax and the kinds of values.  Must not know: what a paramet
 
 The rules, as far as they differ from Samba's: `;` and `#` end a line wherever they stand; the first non-empty value of
 a key wins; a section that comes again goes on; there are no includes, macros or continued lines; share keys in [global]
-are defaults for every share, but for `guest account` and `max connections`, which mean something else there.  One
-difference to ksmbd-tools is meant: blanks at the end of a value do not count, for nobody sees them.
+are defaults for every share, but for `guest account` and `max connections`, which mean something else there.  Two
+differences to ksmbd-tools are meant: blanks at the end of a value do not count, for nobody sees them; and a number that
+is none, or too large for what it is for, is refused instead of read as something else.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 log = logging.getLogger("smbd.companion")
@@ -21,7 +23,16 @@ log = logging.getLogger("smbd.companion")
 GLOBAL = "global"
 SECTION_NAME_BYTES_MAX = 63
 TRUE_PREFIXES = ("yes", "1", "true", "enable")
-SIZE_SUFFIXES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50, "e": 1 << 60}
+NUMBER_MAX = 0xFFFF_FFFF
+"""What the companion's messages have room for."""
+
+_NUMBER = re.compile("[0-9]{1,20}")
+_OCTAL = re.compile("0*[0-7]{1,4}")
+_SIZE = re.compile(
+    "(?:0x(?P<hex>[0-9a-f]{1,20})|(?P<octal>0[0-7]{0,20})|(?P<decimal>[1-9][0-9]{0,20}))"
+    "[ \t]*(?:(?P<suffix>[kmgtpe])[a-z]*)?"
+)
+_SUFFIX_BITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 NOT_INHERITED = frozenset({"guest account", "max connections"})
 
 GLOBAL_KEYS = frozenset(
@@ -56,6 +67,8 @@ class Section:
 
     name: str
     values: dict[str, str]
+    places: dict[str, str] = field(default_factory=dict)
+    """Where a value was written, for messages; what the command line said was written nowhere."""
 
     def text(self, key: str, default: str = "") -> str:
         """The value, or `default` when it is not set or empty."""
@@ -66,41 +79,55 @@ class Section:
         value = self.values.get(key)
         return value.lower().startswith(TRUE_PREFIXES) if value else default
 
-    def number(self, key: str, default: int) -> int:
-        """A decimal number.  ConfError for anything else."""
-        return self._parsed(key, default, 10)
-
-    def octal(self, key: str, default: int) -> int:
-        """An octal number, for modes and masks.  ConfError for anything else."""
-        return self._parsed(key, default, 8)
-
-    def size(self, key: str, default: int) -> int:
-        """A number with an optional K, M, G, T, P or E, of which only the first letter counts.  ConfError as above."""
-        value = self.values.get(key, "").strip().lower()
+    def number(self, key: str, default: int, maximum: int = NUMBER_MAX) -> int:
+        """A decimal number of at most `maximum`.  ConfError for anything else."""
+        value = self._value(key)
         if not value:
             return default
-        digits = value.rstrip("abcdefghijklmnopqrstuvwxyz ") if not value.startswith("0x") else value
-        suffix = value[len(digits) :].strip()
-        try:
-            return int(digits, 0) * SIZE_SUFFIXES.get(suffix[:1], 1)
-        except ValueError:
-            raise self._wrong(key, value, "a size such as 4M") from None
+        if not _NUMBER.fullmatch(value):
+            raise self._wrong(key, "a number")
+        return self._bounded(key, int(value), maximum)
+
+    def octal(self, key: str, default: int) -> int:
+        """Permission bits as an octal number of up to four digits.  ConfError for anything else."""
+        value = self._value(key)
+        if not value:
+            return default
+        if not _OCTAL.fullmatch(value):
+            raise self._wrong(key, "an octal mode such as 0755")
+        return int(value, 8)
+
+    def size(self, key: str, default: int, maximum: int = NUMBER_MAX) -> int:
+        """A number as C writes it with an optional K, M, G, T, P or E, of which only the first letter counts.
+
+        ConfError for anything else, and above `maximum`.
+        """
+        value = self._value(key)
+        if not value:
+            return default
+        match = _SIZE.fullmatch(value)
+        if match is None:
+            raise self._wrong(key, "a size such as 4M")
+        for base, name in ((16, "hex"), (8, "octal"), (10, "decimal")):
+            if match[name]:
+                number = int(match[name], base)
+        return self._bounded(key, number << _SUFFIX_BITS.get(match["suffix"], 0), maximum)
 
     def words(self, key: str) -> tuple[str, ...]:
         """A list, separated by blanks, tabs and commas."""
         return tuple(self.values.get(key, "").replace(",", " ").split())
 
-    def _parsed(self, key: str, default: int, base: int) -> int:
-        value = self.values.get(key, "").strip()
-        if not value:
-            return default
-        try:
-            return int(value, base)
-        except ValueError:
-            raise self._wrong(key, value, "an octal mode such as 0755" if base == 8 else "a number") from None
+    def _value(self, key: str) -> str:
+        return self.values.get(key, "").strip().lower()
 
-    def _wrong(self, key: str, value: str, wanted: str) -> ConfError:
-        return ConfError(f"[{self.name}] {key} = {value}: this must be {wanted}")
+    def _bounded(self, key: str, number: int, maximum: int) -> int:
+        if number > maximum:
+            raise self._wrong(key, f"at most {maximum}")
+        return number
+
+    def _wrong(self, key: str, wanted: str) -> ConfError:
+        place = f"{self.places[key]}: " if key in self.places else ""
+        return ConfError(f"{place}[{self.name}] {key} = {self.values[key]}: this must be {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +163,7 @@ def parse(text: str, file_name: str) -> Configuration:
             log.debug("%s: %r is not known here and ignored", where, key)
         if not current.values.get(key):
             current.values[key] = value.strip()
+            current.places[key] = where
     globals_section = sections.pop(GLOBAL, Section(GLOBAL, {}))
     return Configuration(globals_section, {key: _inherit(globals_section, share) for key, share in sections.items()})
 
@@ -143,7 +171,7 @@ def parse(text: str, file_name: str) -> Configuration:
 def load(path: Path) -> Configuration:
     """Read a file.  FileNotFoundError and other OSErrors as they come; ConfError when it is wrong inside."""
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse(path.read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise ConfError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
@@ -172,4 +200,4 @@ def _inherit(globals_section: Section, share: Section) -> Section:
         if key in SHARE_KEYS and key not in NOT_INHERITED and value
     }
     own = {key: value for key, value in share.values.items() if value}
-    return Section(share.name, {**defaults, **own})
+    return Section(share.name, {**defaults, **own}, {**globals_section.places, **share.places})
