@@ -1,4 +1,1 @@
-"""Bytes to values and values to bytes: SMB2 frames, headers, messages and the structures inside them.
-
-Knows: layouts of [MS-SMB2] and [MS-FSCC].  Must not know: connections, sessions, keys, files, clocks.
-"""
+"""Bytes to values and back: SMB2 messages and the structures inside them.  Nothing here has state or does I/O."""

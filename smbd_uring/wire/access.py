@@ -1,18 +1,13 @@
-"""Numbers that say how a file is opened: rights, sharing, dispositions, options ([MS-SMB2] 2.2.13).
+"""Rights, sharing, dispositions, options and attributes of a CREATE.
 
-Knows: names and numbers.  Must not know: who is granted what.
+Knows: [MS-SMB2] 2.2.13, [MS-DTYP] 2.4.3, [MS-FSCC] 2.6.  Must not know: what grants or refuses them.
 """
-
-from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
 
 class AccessMask(IntFlag):
-    """Rights to files, pipes and directories ([MS-SMB2] 2.2.13.1); the names for directories are synonyms.
-
-    FILE_ALL_ACCESS and the FILE_GENERIC_* are what the GENERIC_* of the same name stand for.
-    """
+    """[MS-SMB2] 2.2.13.1.  For directories some bits have a second name."""
 
     FILE_READ_DATA = 0x0000_0001
     FILE_LIST_DIRECTORY = 0x0000_0001
@@ -38,23 +33,19 @@ class AccessMask(IntFlag):
     GENERIC_EXECUTE = 0x2000_0000
     GENERIC_WRITE = 0x4000_0000
     GENERIC_READ = 0x8000_0000
-
     FILE_ALL_ACCESS = 0x001F_01FF
-    FILE_GENERIC_EXECUTE = 0x0012_00A0
-    FILE_GENERIC_WRITE = 0x0012_0116
-    FILE_GENERIC_READ = 0x0012_0089
 
 
 class ShareAccess(IntFlag):
-    """FILE_SHARE_* ([MS-SMB2] 2.2.13)."""
+    """[MS-SMB2] 2.2.13."""
 
-    READ = 0x0000_0001
-    WRITE = 0x0000_0002
-    DELETE = 0x0000_0004
+    READ = 0x1
+    WRITE = 0x2
+    DELETE = 0x4
 
 
 class CreateDisposition(IntEnum):
-    """What to do when the file exists, and when it does not ([MS-SMB2] 2.2.13)."""
+    """[MS-SMB2] 2.2.13."""
 
     SUPERSEDE = 0
     OPEN = 1
@@ -65,7 +56,7 @@ class CreateDisposition(IntEnum):
 
 
 class CreateOptions(IntFlag):
-    """CreateOptions ([MS-SMB2] 2.2.13)."""
+    """[MS-SMB2] 2.2.13."""
 
     FILE_DIRECTORY_FILE = 0x0000_0001
     FILE_WRITE_THROUGH = 0x0000_0002
@@ -74,6 +65,7 @@ class CreateOptions(IntFlag):
     FILE_SYNCHRONOUS_IO_ALERT = 0x0000_0010
     FILE_SYNCHRONOUS_IO_NONALERT = 0x0000_0020
     FILE_NON_DIRECTORY_FILE = 0x0000_0040
+    FILE_CREATE_TREE_CONNECTION = 0x0000_0080
     FILE_COMPLETE_IF_OPLOCKED = 0x0000_0100
     FILE_NO_EA_KNOWLEDGE = 0x0000_0200
     FILE_OPEN_REMOTE_INSTANCE = 0x0000_0400
@@ -91,7 +83,7 @@ class CreateOptions(IntFlag):
 
 
 class CreateAction(IntEnum):
-    """CreateAction of CREATE responses ([MS-SMB2] 2.2.14)."""
+    """[MS-SMB2] 2.2.14."""
 
     SUPERSEDED = 0
     OPENED = 1
@@ -100,7 +92,7 @@ class CreateAction(IntEnum):
 
 
 class ImpersonationLevel(IntEnum):
-    """ImpersonationLevel ([MS-SMB2] 2.2.13)."""
+    """[MS-SMB2] 2.2.13."""
 
     ANONYMOUS = 0
     IDENTIFICATION = 1
@@ -109,7 +101,7 @@ class ImpersonationLevel(IntEnum):
 
 
 class OplockLevel(IntEnum):
-    """SMB2_OPLOCK_LEVEL_* ([MS-SMB2] 2.2.13)."""
+    """[MS-SMB2] 2.2.13."""
 
     NONE = 0x00
     II = 0x01
@@ -118,23 +110,8 @@ class OplockLevel(IntEnum):
     LEASE = 0xFF
 
 
-class LeaseState(IntFlag):
-    """SMB2_LEASE_*_CACHING ([MS-SMB2] 2.2.13.2.8)."""
-
-    READ_CACHING = 0x01
-    HANDLE_CACHING = 0x02
-    WRITE_CACHING = 0x04
-
-
-class LeaseFlags(IntFlag):
-    """LeaseFlags ([MS-SMB2] 2.2.13.2.10, 2.2.14.2.10)."""
-
-    BREAK_IN_PROGRESS = 0x0000_0002
-    PARENT_LEASE_KEY_SET = 0x0000_0004
-
-
 class FileAttributes(IntFlag):
-    """FILE_ATTRIBUTE_* ([MS-FSCC] 2.6)."""
+    """[MS-FSCC] 2.6."""
 
     READONLY = 0x0000_0001
     HIDDEN = 0x0000_0002

@@ -1,15 +1,12 @@
-"""The two ways in which bytes from a peer can be wrong.
+"""What can be wrong with bytes from a peer.
 
-Knows: how severe a defect is.  Must not know: who answers it, and how.
+Knows: the two ways in which decoding fails.  Must not know: what is done about it.
 """
 
 
-class MalformedMessage(Exception):  # noqa: N818 - what the peer sent, not a fault of this program
-    """The body of a message does not decode.  The request is answered STATUS_INVALID_PARAMETER."""
+class MalformedMessage(Exception):  # noqa: N818 - names the condition
+    """The body of one request does not decode; that request is answered INVALID_PARAMETER."""
 
 
-class ProtocolViolation(Exception):  # noqa: N818 - what the peer did, not a fault of this program
-    """The peer broke a rule after which nothing it sends can be trusted: the connection ends.
-
-    The message says which rule, for the log.
-    """
+class ProtocolViolation(Exception):  # noqa: N818 - names the condition
+    """The peer broke the protocol in a way that ends the connection; the text says what it did."""

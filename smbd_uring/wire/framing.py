@@ -1,36 +1,32 @@
-"""Cuts a byte stream into frames and prefixes frames for it: the Direct TCP transport ([MS-SMB2] 2.1).
+"""Frames on a byte stream: four bytes of length, then the message.
 
-Knows: the four bytes before each message.  Must not know: what a message is, or where bytes come from.
-
-A frame is a zero byte, a 24-bit big-endian length, and that many bytes.  Port 445 inherited the prefix from NetBIOS
-sessions, whose keep-alives (RFC 1002, 4.3.7) some clients still send.
+Knows: [MS-SMB2] 2.1 (direct TCP).  Must not know: what a frame holds.
 """
 
 from __future__ import annotations
+
+import struct
 
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.errors import ProtocolViolation
 
 PREFIX_SIZE = 4
-LENGTH_MIN = 4
-"""A message shorter than its protocol identifier is none."""
+MESSAGE_TYPE = 0x00
+KEEP_ALIVE_TYPE = 0x85
+"""[RFC1002] 4.3.6: old stacks send it on an idle connection; it says nothing."""
 
-_SESSION_MESSAGE = 0x00
-_SESSION_KEEP_ALIVE = 0x85
-_KEEP_ALIVE = bytes((_SESSION_KEEP_ALIVE, 0, 0, 0))
+MAGIC_SIZE = 4
 
 
 def frame_prefix(length: int) -> bytes:
-    """The prefix of a frame of `length` bytes (at most 2**24 - 1; more is our bug and raises OverflowError)."""
-    return b"\0" + length.to_bytes(3, "big")
+    """The prefix of a frame of `length` bytes."""
+    return struct.pack(">I", length)
 
 
 class FrameBuffer:
-    """Collects the bytes of one connection and gives out whole frames.
+    """Cuts received bytes into frames.  `size_max` bounds a frame, in bytes without its prefix, and may change.
 
-    Each frame is its own buffer, allocated once its length is known and allowed, and filled by one copy; bytes already
-    placed are never looked at again.  `size_max` is the longest frame taken, in bytes; it may be changed at any time
-    and counts for frames whose prefix is not complete yet.
+    A frame's buffer is allocated once, when its length is known, and its bytes are copied once.
     """
 
     __slots__ = ("_filled", "_frame", "_prefix", "size_max")
@@ -42,42 +38,39 @@ class FrameBuffer:
         self._filled = 0
 
     def feed(self, data: Buffer) -> list[memoryview]:
-        """Take the next bytes of the stream; give the frames they complete, without prefixes.
+        """Take bytes, however cut.  Result: the frames that are complete now.
 
-        Raises ProtocolViolation for a prefix that is neither a message's nor a keep-alive's, and for a length above
-        `size_max` or below 4.  Nothing more may be fed after that.
+        ProtocolViolation for a frame that is too long, too short for any message, or of another type.
         """
-        frames: list[memoryview] = []
         view = memoryview(data)
+        frames: list[memoryview] = []
         position = 0
         while position < len(view):
             if self._frame is None:
-                wanted = PREFIX_SIZE - len(self._prefix)
-                self._prefix += view[position : position + wanted]
-                position += wanted
-                if len(self._prefix) < PREFIX_SIZE:
-                    break
-                self._start_frame()
+                position += self._take_prefix(view[position:])
                 continue
-            taken = min(len(self._frame) - self._filled, len(view) - position)
-            self._frame[self._filled : self._filled + taken] = view[position : position + taken]
-            self._filled += taken
-            position += taken
+            count = min(len(self._frame) - self._filled, len(view) - position)
+            self._frame[self._filled : self._filled + count] = view[position : position + count]
+            self._filled += count
+            position += count
             if self._filled == len(self._frame):
                 frames.append(memoryview(self._frame))
                 self._frame = None
         return frames
 
-    def _start_frame(self) -> None:
-        kind = self._prefix[0]
-        length = int.from_bytes(self._prefix[1:], "big")
-        is_keep_alive = self._prefix == _KEEP_ALIVE
-        self._prefix.clear()
-        if is_keep_alive:
-            return
-        if kind != _SESSION_MESSAGE:
-            raise ProtocolViolation(f"frame starts with byte 0x{kind:02x}")
-        if not LENGTH_MIN <= length <= self.size_max:
-            raise ProtocolViolation(f"frame of {length} bytes, allowed are {LENGTH_MIN} to {self.size_max}")
-        self._frame = bytearray(length)
-        self._filled = 0
+    def _take_prefix(self, view: memoryview) -> int:
+        count = min(PREFIX_SIZE - len(self._prefix), len(view))
+        self._prefix += view[:count]
+        if len(self._prefix) == PREFIX_SIZE:
+            kind = self._prefix[0]
+            length = int.from_bytes(self._prefix[1:], "big")
+            self._prefix.clear()
+            if kind == KEEP_ALIVE_TYPE and length == 0:
+                return count
+            if kind != MESSAGE_TYPE:
+                raise ProtocolViolation(f"a frame of type {kind:#04x}")
+            if not MAGIC_SIZE <= length <= self.size_max:
+                raise ProtocolViolation(f"a frame of {length} bytes where {self.size_max} are allowed")
+            self._frame = bytearray(length)
+            self._filled = 0
+        return count

@@ -1,42 +1,43 @@
-"""Text and times as the wire has them: UTF-16LE strings, FILETIMEs.
+"""Text and times as they are on the wire.
 
-Knows: [MS-DTYP] 2.3.3 (FILETIME) and the encoding of names.  Must not know: which names are allowed.
+Knows: UTF-16LE, FILETIME ([MS-DTYP] 2.3.3).  Must not know: which field they come from.
 """
 
 from __future__ import annotations
 
-from smbd_uring.ports import Buffer
 from smbd_uring.wire.errors import MalformedMessage
 
-FILETIME_MAX = 2**63 - 1
-"""Times on the wire are signed 64-bit and not negative ([MS-FSCC] 2.1.1)."""
+EPOCH_DIFFERENCE_TICKS = 116_444_736_000_000_000
+"""100 ns ticks from 1601-01-01 to 1970-01-01."""
 
-_TICKS_1601_TO_1970 = 116_444_736_000_000_000
-_NS_PER_TICK = 100
+FILETIME_MAX = (1 << 63) - 1
+NANOSECONDS_PER_TICK = 100
 
 
-def decode_utf16(view: Buffer) -> str:
-    """UTF-16LE bytes to text.
-
-    Raises MalformedMessage for an odd number of bytes and for a surrogate without its partner: such a name has no
-    UTF-8 form, so no file of ours can carry it.
-    """
+def decode_utf16(view: memoryview | bytes) -> str:
+    """Text of UTF-16LE bytes.  MalformedMessage for an odd length, a lone surrogate or a NUL character."""
+    if len(view) % 2:
+        raise MalformedMessage("UTF-16 text of odd length")
     try:
-        return str(view, "utf-16-le")
+        text = str(view, "utf-16-le")
     except UnicodeDecodeError as error:
-        raise MalformedMessage(f"text is not UTF-16: {error.reason}") from None
+        raise MalformedMessage("text that is not UTF-16") from error
+    if "\0" in text:
+        raise MalformedMessage("text with a NUL character")
+    return text
 
 
 def encode_utf16(text: str) -> bytes:
-    """Text to UTF-16LE bytes, without a terminator.  `text` has no lone surrogates."""
+    """UTF-16LE bytes, without terminator."""
     return text.encode("utf-16-le")
 
 
-def filetime_from_ns(ns: int) -> int:
-    """Nanoseconds since the Unix epoch to 100 ns ticks since 1601, clamped to 0..FILETIME_MAX."""
-    return min(max(ns // _NS_PER_TICK + _TICKS_1601_TO_1970, 0), FILETIME_MAX)
+def filetime_from_ns(nanoseconds: int) -> int:
+    """A FILETIME (100 ns since 1601) for a time in nanoseconds since 1970; kept within 0 and 2^63-1."""
+    ticks = nanoseconds // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS
+    return min(max(ticks, 0), FILETIME_MAX)
 
 
 def ns_from_filetime(filetime: int) -> int:
-    """100 ns ticks since 1601, clamped to 0..FILETIME_MAX, to nanoseconds since the Unix epoch (negative before 1970)."""
-    return (min(max(filetime, 0), FILETIME_MAX) - _TICKS_1601_TO_1970) * _NS_PER_TICK
+    """Nanoseconds since 1970 (negative before) for a FILETIME."""
+    return (min(filetime, FILETIME_MAX) - EPOCH_DIFFERENCE_TICKS) * NANOSECONDS_PER_TICK
