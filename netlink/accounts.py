@@ -9,6 +9,7 @@ import base64
 import binascii
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def replace_file(path: Path, data: bytes, new_mode: int) -> None:
     with suppress(OSError):
         path = path.resolve(strict=True)
     before = _status(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if before is not None:
