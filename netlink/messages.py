@@ -9,6 +9,7 @@ import.  Names are NUL-padded UTF-8 of at most size-1 bytes.
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -40,13 +41,18 @@ class Event(IntEnum):
 ACCOUNT_NAME_SIZE = 48
 SHARE_NAME_SIZE = 64
 HASH_SIZE = 18
-GROUPS_MAX = 65536
+GROUPS_MAX = 16000
+"""Groups of one account that a message can carry: a netlink attribute's length has 16 bits."""
+
+PAYLOAD_BYTES_MAX = 48 * 1024
+"""Veto list and path of one share, for the same reason."""
+
 INVALID_ID = 0xFFFF
 """A forced uid or gid that is not forced."""
 
 
 class MalformedStructure(Exception):  # noqa: N818 - names the condition
-    """A structure of another size than its event has, or with lengths inside that do not fit."""
+    """A structure of another size than its event has, or with lengths, numbers or text that do not fit."""
 
 
 def _text(raw: bytes) -> str:
@@ -54,10 +60,28 @@ def _text(raw: bytes) -> str:
 
 
 def _raw(text: str, size: int) -> bytes:
-    encoded = text.encode("utf-8")
-    if len(encoded) >= size or b"\0" in encoded:
+    encoded = _encoded(text)
+    if len(encoded) >= size:
         raise MalformedStructure(f"{text!r} does not fit in {size - 1} bytes")
     return encoded
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8 without a zero.  A name from the wire may hold half a surrogate pair, which has no UTF-8."""
+    try:
+        encoded = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MalformedStructure(f"{text!r} is not Unicode text") from error
+    if b"\0" in encoded:
+        raise MalformedStructure(f"{text!r} has a zero in it")
+    return encoded
+
+
+def _packed(layout: struct.Struct, *values: Any) -> bytes:
+    try:
+        return layout.pack(*values)
+    except struct.error as error:
+        raise MalformedStructure(f"a number does not fit: {error}") from error
 
 
 def _fixed(layout: struct.Struct, data: bytes) -> tuple[Any, ...]:
@@ -81,7 +105,7 @@ class Heartbeat:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.handle)
+        return _packed(self.LAYOUT, self.handle)
 
 
 @dataclass(slots=True)
@@ -133,10 +157,10 @@ class StartingUp:
 
     def encode(self) -> bytes:
         """The structure, interface names at its end."""
-        names = b"".join(name.encode() + b"\0" for name in self.interfaces)
+        names = b"".join(_encoded(name) + b"\0" for name in self.interfaces)
         return (
-            self.LAYOUT.pack(
-                self.flags, self.signing, _raw(self.min_prot, 16), _raw(self.max_prot, 16),
+            _packed(
+                self.LAYOUT, self.flags, self.signing, _raw(self.min_prot, 16), _raw(self.max_prot, 16),
                 _raw(self.netbios_name, 16), _raw(self.work_group, 64), _raw(self.server_string, 64), self.tcp_port,
                 self.ipc_timeout, self.deadtime, self.file_max, self.smb2_max_write, self.smb2_max_read,
                 self.smb2_max_trans, self.share_fake_fscaps, *self.sub_auth, self.smb2_max_credits,
@@ -164,7 +188,7 @@ class LoginRequest:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.handle, _raw(self.account, ACCOUNT_NAME_SIZE))
+        return _packed(self.LAYOUT, self.handle, _raw(self.account, ACCOUNT_NAME_SIZE))
 
 
 class LoginRequestExt(LoginRequest):
@@ -198,7 +222,11 @@ class LoginResponse:
     def encode(self) -> bytes:
         """The structure."""
         account = _raw(self.account, ACCOUNT_NAME_SIZE)
-        return self.LAYOUT.pack(self.handle, self.gid, self.uid, account, self.status, len(self.hash), self.hash)
+        if len(self.hash) > HASH_SIZE:
+            raise MalformedStructure(f"a hash of {len(self.hash)} bytes")
+        return _packed(
+            self.LAYOUT, self.handle, self.gid, self.uid, account, self.status, len(self.hash), self.hash
+        )
 
 
 @dataclass(slots=True)
@@ -223,7 +251,8 @@ class LoginResponseExt:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.handle, len(self.groups)) + struct.pack(f"={len(self.groups)}I", *self.groups)
+        groups = _packed(struct.Struct(f"={len(self.groups)}I"), *self.groups)
+        return _packed(self.LAYOUT, self.handle, len(self.groups)) + groups
 
 
 @dataclass(slots=True)
@@ -243,7 +272,7 @@ class ShareConfigRequest:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.handle, _raw(self.share_name, SHARE_NAME_SIZE))
+        return _packed(self.LAYOUT, self.handle, _raw(self.share_name, SHARE_NAME_SIZE))
 
 
 @dataclass(slots=True)
@@ -279,16 +308,17 @@ class ShareConfigResponse:
         path = payload[veto_size + 1 if veto_size else 0 :]
         names = tuple(_text(part) for part in veto.split(b"\0") if part)
         return cls(
-            handle, flags, create, directory, force_create, force_directory, uid, gid, _text(name), names, _text(path)
-        )
+            handle, flags, create, directory, force_create, force_directory, uid, gid, _text(name), names,
+            os.fsdecode(path.split(b"\0", 1)[0]),
+        )  # fmt: skip
 
     def encode(self) -> bytes:
         """The structure with names and path behind it."""
-        veto = b"\0".join(name.encode() for name in self.veto_list)
-        payload = (veto + b"\0" if veto else b"") + self.path.encode() + b"\0"
+        veto = b"\0".join(_encoded(name) for name in self.veto_list)
+        payload = (veto + b"\0" if veto else b"") + _encoded(self.path) + b"\0"
         return (
-            self.LAYOUT.pack(
-                self.handle, self.flags, self.create_mask, self.directory_mask, self.force_create_mode,
+            _packed(
+                self.LAYOUT, self.handle, self.flags, self.create_mask, self.directory_mask, self.force_create_mode,
                 self.force_directory_mode, self.force_uid, self.force_gid, _raw(self.share_name, SHARE_NAME_SIZE),
                 len(payload), len(veto),
             )
@@ -319,8 +349,8 @@ class TreeConnectRequest:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(
-            self.handle, self.account_flags, self.flags, self.session_id, self.connect_id,
+        return _packed(
+            self.LAYOUT, self.handle, self.account_flags, self.flags, self.session_id, self.connect_id,
             _raw(self.account, ACCOUNT_NAME_SIZE), _raw(self.share, SHARE_NAME_SIZE), _raw(self.peer_address, 64),
         )  # fmt: skip
 
@@ -342,7 +372,7 @@ class TreeConnectResponse:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.handle, self.status, self.connection_flags)
+        return _packed(self.LAYOUT, self.handle, self.status, self.connection_flags)
 
 
 @dataclass(slots=True)
@@ -361,7 +391,7 @@ class TreeDisconnectRequest:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(self.session_id, self.connect_id)
+        return _packed(self.LAYOUT, self.session_id, self.connect_id)
 
 
 @dataclass(slots=True)
@@ -381,7 +411,7 @@ class LogoutRequest:
 
     def encode(self) -> bytes:
         """The structure."""
-        return self.LAYOUT.pack(_raw(self.account, ACCOUNT_NAME_SIZE), self.account_flags)
+        return _packed(self.LAYOUT, _raw(self.account, ACCOUNT_NAME_SIZE), self.account_flags)
 
 
 Message = (
