@@ -25,7 +25,7 @@ class AccountsError(Exception):
 
 def check_name(name: str) -> None:
     """AccountsError for a name that the file cannot hold."""
-    if not name or len(name.encode()) > NAME_BYTES_MAX or ":" in name or not name.isprintable():
+    if not name or not name.isprintable() or ":" in name or len(name.encode()) > NAME_BYTES_MAX:
         raise AccountsError(f"{name!r} is no account name: 1 to {NAME_BYTES_MAX} bytes, printable, without a colon")
 
 

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _set(accounts, options)
         accounts_file.parent.mkdir(parents=True, exist_ok=True)
         store(accounts_file, accounts)
-    except (AccountsError, smb_conf.ConfError, OSError, EOFError) as error:
+    except (AccountsError, smb_conf.ConfError, OSError) as error:
         print(f"smbd-uring adduser: {error}", file=sys.stderr)
         return 1
     reload_running_servers()
@@ -65,14 +65,21 @@ def _set(accounts: dict[str, bytes], options: argparse.Namespace) -> None:
     if options.update and options.user not in accounts:
         raise AccountsError(f"there is no account {options.user!r}; -a adds it")
     password = options.password if options.password is not None else _ask(options.user)
-    if len(password.encode()) > PASSWORD_BYTES_MAX:
+    try:
+        size = len(password.encode())
+    except UnicodeEncodeError as error:
+        raise AccountsError("the password is not UTF-8 text") from error
+    if size > PASSWORD_BYTES_MAX:
         raise AccountsError(f"a password has at most {PASSWORD_BYTES_MAX} bytes")
     accounts[options.user] = nt_hash(password)
 
 
 def _ask(user: str) -> str:
-    first = getpass.getpass(f"New password for {user}: ")
-    if getpass.getpass("Again: ") != first:
+    try:
+        first, second = getpass.getpass(f"New password for {user}: "), getpass.getpass("Again: ")
+    except EOFError as error:
+        raise AccountsError("no password was given; -p takes one without asking") from error
+    if first != second:
         raise AccountsError("the two passwords differ; nothing was changed")
     return first
 
