@@ -16,6 +16,7 @@ Between 1 and 3 the name may have gone: `OpenTable.unlinked_generation` tells, a
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 
@@ -37,6 +38,8 @@ from smbd_uring.wire.const import AccessMask, CreateAction, CreateDisposition, C
 from smbd_uring.wire.create import CreateRequest, CreateResponse
 from smbd_uring.wire.names import filetime_from_ns
 from smbd_uring.wire.ntstatus import NtStatus
+
+log = logging.getLogger("smbd.fs")
 
 FALLOC_FL_KEEP_SIZE = 1
 MODE_OPTIONS = int(
@@ -115,15 +118,33 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
     granted = plan.desired_access & ~int(AccessMask.MAXIMUM_ALLOWED)
     if plan.desired_access & AccessMask.MAXIMUM_ALLOWED:
         granted |= FILE_ALL_ACCESS
+    facts = None
     try:
         name = found.components[-1]
         facts = await engine.filesystem.facts(root, handle, name, tree.credentials)
         opened = _enter(request, plan, found.components, facts, granted)
     except BaseException:
         await CloseHandle(handle)
+        if facts is not None and plan.delete_on_close:
+            await _delete_unopened(request, found.components, facts)
         raise
     opened.handle = handle
     return opened
+
+
+async def _delete_unopened(request: Request, components: tuple[str, ...], facts: FileFacts) -> None:
+    """A file was made to be deleted with its handle, and the handle came to nothing: it goes, unless it is in use."""
+    tree, engine = request.tree_of(), request.engine
+    assert tree.root is not None
+    identity = facts.status.identity
+    if engine.opens.file(identity) is not None:
+        return
+    is_directory = stat.S_ISDIR(facts.status.mode)
+    try:
+        await engine.filesystem.delete(tree.root, components, identity, is_directory, tree.credentials)
+    except OSError as error:
+        log.warning("deleting %s, which nobody opened, failed: %s", "\\".join(components), error)
+    engine.opens.unlinked_generation += 1
 
 
 # --- a file that is there ----------------------------------------------------------------------------------------
