@@ -4,11 +4,16 @@ Knows: NETLINK_USERSOCK, and AF_UNIX sockets where netlink is refused; SCM_CREDE
 
 The engine binds first and writes where it listens to `engine.json` in the state directory; the companion reads that.
 Any local process can send to a netlink port, so every datagram's sender is checked: it must be root or the user that
-runs this process, and the peer's port, once that is known.
+runs this process.  Whether it is the peer, who reads the datagram decides: the sender's port or path is in it.
+
+The fallback is a datagram socket, not a SEQPACKET one, because it is used the way netlink is: nothing to accept,
+nothing to lose, and each datagram names its sender.  Its queue is short (`net.unix.max_dgram_qlen`), so senders meet
+BUSY often.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -16,6 +21,7 @@ import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 log = logging.getLogger("smbd.companion")
@@ -23,14 +29,29 @@ log = logging.getLogger("smbd.companion")
 ADDRESS_FILE = "engine.json"
 SOCKET_FILE = "engine.sock"
 RECEIVE_BUFFER_BYTES = 1 << 20
-DATAGRAM_BYTES_MAX = 256 * 1024
+DATAGRAM_BYTES_MAX = 72 * 1024
+"""An attribute's length has 16 bits, so no message is longer; a longer datagram is a stranger's."""
+
 DATAGRAMS_PER_TURN = 64
+BUSY_RETRY_S = 0.01
+"""When to try again to send what the other side had no room for; it makes room as fast as it reads."""
 NETLINK_USERSOCK = 2
+BUSY_ERRORS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
 _CREDENTIALS = struct.Struct("=iII")
 
 
 class ChannelError(Exception):
     """There is no way to the other side; the message says what to do."""
+
+
+class Delivery(Enum):
+    """What became of a datagram."""
+
+    SENT = auto()
+    BUSY = auto()
+    """The other side is there, but its queue is full."""
+    GONE = auto()
+    """Nobody is there."""
 
 
 @dataclass(slots=True)
@@ -64,17 +85,17 @@ class Channel:
         """This end's socket path, "" on netlink."""
         return "" if self._socket.family == socket.AF_NETLINK else str(self._socket.getsockname())
 
-    def send(self, data: bytes) -> bool:
-        """Send one datagram.  False when the other side is not there or takes no more."""
+    def send(self, data: bytes) -> Delivery:
+        """Send one datagram to the peer, at once or not at all."""
         if self.peer is None:
-            return False
+            return Delivery.GONE
         address = (self.peer, 0) if isinstance(self.peer, int) else self.peer
         try:
             self._socket.sendto(data, address)
         except OSError as error:
             log.debug("sending to the other side failed: %s", error)
-            return False
-        return True
+            return Delivery.BUSY if error.errno in BUSY_ERRORS else Delivery.GONE
+        return Delivery.SENT
 
     def receive(self) -> list[Datagram]:
         """What arrived since the last call, without what strangers sent."""
@@ -86,7 +107,7 @@ class Channel:
                 )
             except BlockingIOError:
                 break
-            except OSError as error:  # ENOBUFS: the queue overflowed, what was lost will be asked again
+            except OSError as error:  # ENOBUFS: the queue overflowed; what was lost runs into its time limit
                 log.warning("receiving failed: %s", error)
                 break
             pid, uid = _sender(ancillary)

@@ -23,6 +23,9 @@ MESSAGE_TYPE = 0x10
 """The first type that is not one of netlink's own; on NETLINK_USERSOCK no family has to be looked up."""
 
 COMMAND_MAX = 17
+ATTRIBUTE_BYTES_MAX = 0xFFFF
+"""Its length has 16 bits."""
+
 _LENGTH = struct.Struct("=I")
 _ATTRIBUTE = struct.Struct("=HH")
 
@@ -39,7 +42,12 @@ class _Message(genlmsg):  # type: ignore[misc]  # pyroute2 has no types
 
 
 def encode(command: int, payload: bytes, port: int = 0) -> bytes:
-    """The datagram for one structure; `port` is the sender's netlink port."""
+    """The datagram for one structure; `port` is the sender's netlink port.
+
+    MalformedNetlink when the structure is too long for an attribute.
+    """
+    if len(payload) > ATTRIBUTE_BYTES_MAX - ATTRIBUTE_HEADER_SIZE:
+        raise MalformedNetlink(f"a structure of {len(payload)} bytes")
     message = _Message()
     message["cmd"] = command
     message["version"] = GENL_VERSION

@@ -77,6 +77,17 @@ def _encoded(text: str) -> bytes:
     return encoded
 
 
+def _encoded_path(path: str) -> bytes:
+    """A path's bytes, which need not be UTF-8 (surrogateescape stands for those that are not)."""
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise MalformedStructure(f"{path!r} is no path") from error
+    if b"\0" in encoded:
+        raise MalformedStructure(f"{path!r} has a zero in it")
+    return encoded
+
+
 def _packed(layout: struct.Struct, *values: Any) -> bytes:
     try:
         return layout.pack(*values)
@@ -313,9 +324,11 @@ class ShareConfigResponse:
         )  # fmt: skip
 
     def encode(self) -> bytes:
-        """The structure with names and path behind it."""
+        """The structure with names and path behind it.  The path may be any bytes, UTF-8 or not."""
         veto = b"\0".join(_encoded(name) for name in self.veto_list)
-        payload = (veto + b"\0" if veto else b"") + _encoded(self.path) + b"\0"
+        payload = (veto + b"\0" if veto else b"") + _encoded_path(self.path) + b"\0"
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise MalformedStructure(f"share {self.share_name!r}: its veto list and path take {len(payload)} bytes")
         return (
             _packed(
                 self.LAYOUT, self.handle, self.flags, self.create_mask, self.directory_mask, self.force_create_mode,

@@ -3,13 +3,18 @@
 Knows: the messages and the effects they answer.  Must not know: how the companion is started, SMB.
 
 A question is pending from `submit` until its answer is in, or COMPANION_ANSWER_TIMEOUT_S is over.  While no companion
-is there, questions wait for it just as long: one that is restarted in time answers as if it had never been away.
+is there, questions wait for it just as long: one that is restarted in time answers as if it had never been away.  What
+the companion has no room for at the moment is sent again a little later.
+
+No answer is kept.  A share's configuration is asked for at every tree connect, which costs a round trip of some
+100 microseconds beside the tree question that has to be asked anyway; so a reload holds from the next connect on, and
+`UPDATE`, which tells ksmbd to forget what it keeps, has nothing to say here.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +22,9 @@ from typing import Any
 
 from smbd_uring import limits
 from smbd_uring.netlink import genl, messages
-from smbd_uring.netlink.channel import Channel, Datagram, engine_channel
+from smbd_uring.netlink.channel import BUSY_RETRY_S, Channel, Datagram, Delivery, engine_channel
 from smbd_uring.netlink.messages import Event
+from smbd_uring.netlink.smb_conf import section_key
 from smbd_uring.ports import (
     AccountFlags,
     AskLogin,
@@ -63,10 +69,11 @@ class CompanionClient:
     def __init__(self, state_directory: Path) -> None:
         """Open the channel and announce it.  OSError or ChannelError when there is no way to have one."""
         self._channel: Channel = engine_channel(state_directory)
-        self._pending: OrderedDict[int, _Question] = OrderedDict()
+        self._pending: dict[int, _Question] = {}
+        self._notices: deque[bytes] = deque(maxlen=limits.COMPANION_QUESTIONS_MAX)
         self._answers: list[Answer] = []
-        self._shares: dict[str, ShareAnswer] = {}
         self._next_handle = 1
+        self._retry_at: float | None = None
         self._heartbeat_at: float | None = None
         self.startup: messages.StartingUp | None = None
         self.peer_pid: int | None = None
@@ -84,11 +91,8 @@ class CompanionClient:
     def submit(self, token: object, effect: Effect[Any], now: float) -> None:
         """Ask or tell; the answer comes out of `take_answers`."""
         if isinstance(effect, TellTreeDisconnect | TellLogout):
-            self._tell(effect)
+            self._tell(effect, now)
             self._answers.append((token, None, None))
-            return
-        if isinstance(effect, AskShare) and (known := self._shares.get(effect.name.casefold())) is not None:
-            self._answers.append((token, known, None))
             return
         if len(self._pending) >= limits.COMPANION_QUESTIONS_MAX:
             self._answers.append((token, None, CompanionUnavailable("too many questions are waiting")))
@@ -101,7 +105,7 @@ class CompanionClient:
             return
         question = _Question(token, effect, event, data, now + limits.COMPANION_ANSWER_TIMEOUT_S)
         self._pending[handle] = question
-        self._send(question)
+        self._send(question, now)
 
     def take_answers(self) -> list[Answer]:
         """(token, result, error) of what was answered since the last call."""
@@ -123,16 +127,17 @@ class CompanionClient:
             question = self._pending.pop(handle)
             error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
             self._answers.append((question.token, None, error))
+        if self._retry_at is not None and self._retry_at <= now:
+            self._send_waiting(now)
         if self._heartbeat_at is not None and self._heartbeat_at <= now:
             self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
-            if self._channel.peer is not None and not self._send_message(Event.HEARTBEAT_REQUEST, bytes(4)):
+            if self._channel.peer is not None and not self._companion_listens():
                 self._forget_companion()
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
         deadlines = [question.deadline for question in self._pending.values()]
-        if self._heartbeat_at is not None:
-            deadlines.append(self._heartbeat_at)
+        deadlines += [moment for moment in (self._heartbeat_at, self._retry_at) if moment is not None]
         return min(deadlines, default=None)
 
     # --- what arrives ---
@@ -162,29 +167,36 @@ class CompanionClient:
         }
 
     def _companion_started(self, datagram: Datagram, startup: messages.StartingUp, now: float) -> None:
-        """A new companion: [global] counts only the first time, everything else is asked anew."""
-        if self._channel.peer is not None and self._send_message(Event.HEARTBEAT_REQUEST, bytes(4)):
+        """A new companion: [global] counts only the first time, everything that waits is asked anew."""
+        if datagram.sender == self._channel.peer:
+            return
+        if self._channel.peer is not None and self._companion_listens():
             log.warning("process %s wants to be the companion, but there is one", datagram.pid)
             return
         self._channel.peer = datagram.sender
         self.peer_pid = datagram.pid
-        self._shares.clear()
         if self.startup is None:
             self.startup = startup
         self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
         for question in self._pending.values():
             question.sent = False
-            self._send(question)
+        self._send_waiting(now)
+
+    def _companion_listens(self) -> bool:
+        """ksmbd's heartbeat: that it can be delivered is the answer, and a full queue is somebody's."""
+        return self._deliver(Event.HEARTBEAT_REQUEST, messages.Heartbeat().encode()) != Delivery.GONE
 
     def _forget_companion(self) -> None:
         log.warning("the companion is gone")
         self._channel.peer = None
         self.peer_pid = None
+        self._notices.clear()
 
     def _answered(self, handle: int, event: Event) -> _Question | None:
         """The question that an answer belongs to: same handle, and the answer's event is the question's plus one."""
         question = self._pending.get(handle)
         if question is None or event != question.event + 1:
+            log.debug("%s with handle %s answers no question that waits", event.name, handle)
             return None
         del self._pending[handle]
         return question
@@ -200,11 +212,10 @@ class CompanionClient:
         elif flags & AccountFlags.EXTENSION:
             asked = messages.LoginRequestExt(answer.handle, answer.account)
             follow_up = _Question(
-                question.token, question.effect, asked.EVENT, asked.encode(),
-                now + limits.COMPANION_ANSWER_TIMEOUT_S, login=answer,
-            )  # fmt: skip
+                question.token, question.effect, asked.EVENT, asked.encode(), question.deadline, login=answer
+            )
             self._pending[answer.handle] = follow_up
-            self._send(follow_up)
+            self._send(follow_up, now)
         else:
             self._answers.append((question.token, _login_answer(answer, ()), None))
 
@@ -220,25 +231,18 @@ class CompanionClient:
         if question is None:
             return
         assert isinstance(question.effect, AskShare)
-        wanted = question.effect.name.casefold()
-        if answer.share_name.casefold() != wanted:
+        if section_key(answer.share_name) != section_key(question.effect.name):
             error = CompanionUnavailable(f"asked for share {question.effect.name!r}, got {answer.share_name!r}")
             self._answers.append((question.token, None, error))
             return
-        share = _share_answer(answer)
-        if share is not None:
-            self._shares[wanted] = share
-        self._answers.append((question.token, share, None))
+        self._answers.append((question.token, _share_answer(answer), None))
 
     def _take_tree(self, data: bytes, now: float) -> None:
         answer = messages.TreeConnectResponse.decode(data)
         question = self._answered(answer.handle, Event.TREE_CONNECT_RESPONSE)
         if question is None:
             return
-        assert isinstance(question.effect, AskTree)
         flags = TreeFlags(answer.connection_flags)
-        if flags & TreeFlags.UPDATE:
-            self._shares.pop(question.effect.share.casefold(), None)
         self._answers.append((question.token, TreeAnswer(_tree_status(answer.status), flags), None))
 
     # --- what is sent ---
@@ -250,22 +254,40 @@ class CompanionClient:
             if handle not in self._pending:
                 return handle
 
-    def _send(self, question: _Question) -> None:
-        if not question.sent:
-            question.sent = self._send_message(question.event, question.data)
+    def _send(self, question: _Question, now: float) -> None:
+        delivery = self._deliver(question.event, question.data)
+        question.sent = delivery == Delivery.SENT
+        if delivery == Delivery.BUSY:
+            self._retry_at = now + BUSY_RETRY_S
 
-    def _tell(self, effect: TellTreeDisconnect | TellLogout) -> None:
+    def _tell(self, effect: TellTreeDisconnect | TellLogout, now: float) -> None:
+        """Queue a notice.  One for a companion that is away is not kept: the next one knows nothing of it."""
+        notice: messages.TreeDisconnectRequest | messages.LogoutRequest
+        if isinstance(effect, TellTreeDisconnect):
+            notice = messages.TreeDisconnectRequest(effect.session_id, effect.tree_id)
+        else:
+            notice = messages.LogoutRequest(effect.account, int(effect.flags))
         try:
-            if isinstance(effect, TellTreeDisconnect):
-                notice = messages.TreeDisconnectRequest(effect.session_id, effect.tree_id)
-                self._send_message(notice.EVENT, notice.encode())
-            else:
-                farewell = messages.LogoutRequest(effect.account, int(effect.flags))
-                self._send_message(farewell.EVENT, farewell.encode())
+            self._notices.append(genl.encode(notice.EVENT, notice.encode(), self._channel.port))
         except messages.MalformedStructure as error:
             log.debug("not told: %s", error)
+        self._send_waiting(now)
 
-    def _send_message(self, event: Event, data: bytes) -> bool:
+    def _send_waiting(self, now: float) -> None:
+        """Send what could not be sent so far: notices first, for a tree's end makes room for another."""
+        self._retry_at = None
+        while self._notices:
+            if self._channel.send(self._notices[0]) == Delivery.BUSY:
+                self._retry_at = now + BUSY_RETRY_S
+                return
+            self._notices.popleft()
+        for question in self._pending.values():
+            if not question.sent:
+                self._send(question, now)
+            if self._retry_at is not None:
+                return
+
+    def _deliver(self, event: Event, data: bytes) -> Delivery:
         return self._channel.send(genl.encode(event, data, self._channel.port))
 
 

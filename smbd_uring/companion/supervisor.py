@@ -2,15 +2,14 @@
 
 Knows: processes.  Must not know: what the companion says.
 
-The companion never outlives the server: it asks the kernel for SIGTERM when its parent dies.
+The companion never outlives the server: it is told who its parent is and has the kernel end it with that.  (It does so
+itself: code of ours between fork and exec could meet a lock that some other thread of the server held.)
 """
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,17 +20,9 @@ from smbd_uring import limits
 
 log = logging.getLogger("smbd.companion")
 
-PR_SET_PDEATHSIG = 1
 END_TIMEOUT_S = 1.0
 STEADY_S = 10.0
 """A companion that lived this long did not fail at its start; the next restart is quick again."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _end_with_parent() -> None:
-    """Runs in the child before it becomes the companion."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -39,7 +30,7 @@ class Supervisor:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         """Start the companion at once.  OSError when it cannot be started."""
-        self._command = [sys.executable, "-m", "smbd_uring", "mountd", *arguments]
+        self._command = [sys.executable, "-m", "smbd_uring", "mountd", "--parent", str(os.getpid()), *arguments]
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._started_at = 0.0
@@ -96,9 +87,7 @@ class Supervisor:
 
     def _start(self, now: float) -> None:
         # stdin is closed and the group is its own, so that a terminal's Ctrl-C reaches the server alone
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent, process_group=0, umask=0o077
-        )
+        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0, umask=0o077)
         self._pidfd = os.pidfd_open(self._process.pid)
         self._started_at = now
 
