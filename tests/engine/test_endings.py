@@ -85,7 +85,8 @@ def test_a_logon_in_the_middle_of_which_the_client_goes_leaves_nothing(server: T
 
 @pytest.mark.parametrize("seed", range(20))
 def test_in_rough_weather_nothing_is_left_either(seed: int) -> None:
-    server = SimulatedServer(EngineConfig(SERVER_GUID), seed, Weather(loss_probability=0.02, small_chunk_probability=0.5))
+    weather = Weather(loss_probability=0.02, small_chunk_probability=0.5)
+    server = SimulatedServer(EngineConfig(SERVER_GUID), seed, weather)
     lost = 0
     for _ in range(5):
         try:
