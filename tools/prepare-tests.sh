@@ -10,5 +10,6 @@ stamp=.venv/.ready-for-$group
 if [ "$group" = test ]; then
   tools/install-system-packages.sh test
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[terminal,$group]"
+# The types of the tests are checked too, so lint needs what they import.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[terminal,test,$group]"
 touch "$stamp"
