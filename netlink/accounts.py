@@ -6,7 +6,6 @@ Knows: the file's format, and how to replace it without ever leaving half a file
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import stat
 import tempfile
@@ -45,7 +44,7 @@ def load(path: Path) -> dict[str, bytes]:
         try:
             check_name(name)
             hash_value = base64.b64decode(encoded.strip() + "=" * (-len(encoded.strip()) % 4), validate=True)
-        except (AccountsError, binascii.Error) as error:
+        except (AccountsError, ValueError) as error:
             raise AccountsError(f"{path}, line {number}: {error}; remove the line or add the account again") from error
         if not colon or len(hash_value) != HASH_BYTES:
             raise AccountsError(f"{path}, line {number}: no NT hash of {HASH_BYTES} bytes; add the account again")

@@ -13,6 +13,7 @@ from smbd_uring.netlink import messages
 from smbd_uring.netlink.directory import Directory
 from smbd_uring.netlink.flags import AccountFlags, TreeFlags, TreeStatus
 from smbd_uring.netlink.messages import Event
+from smbd_uring.netlink.shares import no_share
 from smbd_uring.netlink.smb_conf import section_key
 from smbd_uring.netlink.tree_policy import decide
 
@@ -28,6 +29,7 @@ class Answers:
         self._directory = directory
         self._trees: dict[tuple[int, int], str] = {}
         self._connections: Counter[str] = Counter()
+        self._sessions: Counter[int] = Counter()
         self._handlers: dict[int, Callable[[bytes], Answer]] = {
             Event.HEARTBEAT_REQUEST: self._heartbeat,
             Event.LOGIN_REQUEST: self._login,
@@ -77,16 +79,7 @@ class Answers:
     def _share_config(self, data: bytes) -> Answer:
         asked = messages.ShareConfigRequest.decode(data)
         share = self._directory.shares.get(section_key(asked.share_name))
-        if share is None:
-            answer = messages.ShareConfigResponse(
-                asked.handle, 0, 0, 0, 0, 0, messages.INVALID_ID, messages.INVALID_ID, asked.share_name, (), ""
-            )
-        else:
-            answer = messages.ShareConfigResponse(
-                asked.handle, int(share.policy.flags), share.create_mask, share.directory_mask,
-                share.force_create_mode, share.force_directory_mode, share.force_uid, share.force_gid, share.name,
-                share.veto_list, share.path,
-            )  # fmt: skip
+        answer = share.message(asked.handle) if share is not None else no_share(asked.handle, asked.share_name)
         return answer.EVENT, answer.encode()
 
     def _tree_connect(self, data: bytes) -> Answer:
@@ -97,6 +90,8 @@ class Answers:
         status, flags = TreeStatus.NO_SHARE, TreeFlags(0)
         if tree in self._trees:
             status = TreeStatus.CONNECTION_EXISTS
+        elif self._sessions_are_full(asked.session_id):
+            status = TreeStatus.TOO_MANY_SESSIONS
         elif share is not None:
             status, flags = decide(
                 share.policy,
@@ -112,6 +107,7 @@ class Answers:
         if status == TreeStatus.OK:
             self._trees[tree] = key
             self._connections[key] += 1
+            self._sessions[asked.session_id] += 1
         answer = messages.TreeConnectResponse(asked.handle, int(status), int(flags))
         return answer.EVENT, answer.encode()
 
@@ -120,7 +116,14 @@ class Answers:
         key = self._trees.pop((asked.session_id, asked.connect_id), None)
         if key is not None:
             self._connections[key] -= 1
+            self._sessions[asked.session_id] -= 1
+            if not self._sessions[asked.session_id]:
+                del self._sessions[asked.session_id]
         return None
+
+    def _sessions_are_full(self, session_id: int) -> bool:
+        maximum = self._directory.sessions_max
+        return bool(maximum) and session_id not in self._sessions and len(self._sessions) >= maximum
 
     def _logout(self, data: bytes) -> Answer:
         asked = messages.LogoutRequest.decode(data)

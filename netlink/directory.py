@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from smbd_uring.netlink import accounts, smb_conf
-from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
-from smbd_uring.netlink.messages import INVALID_ID, StartingUp
+from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, Signing
+from smbd_uring.netlink.messages import GROUPS_MAX, MalformedStructure, StartingUp
+from smbd_uring.netlink.shares import PIPE_SHARE, Share, encryption_of, insists, pipe_share, read_share
 from smbd_uring.netlink.smb_conf import Configuration, Section, section_key
-from smbd_uring.netlink.tree_policy import SharePolicy
 
 log = logging.getLogger("smbd.companion")
 
-PIPE_SHARE = "IPC$"
 PIPE_KEY = section_key(PIPE_SHARE)
+PORT_MAX = 0xFFFF
 MIB = 1 << 20
 DEFAULT_IO_BYTES = 8 * MIB
 DEFAULT_CREDITS = 8192
@@ -33,22 +33,6 @@ DEFAULT_CREDITS = 8192
 
 class DirectoryError(Exception):
     """The files cannot be used; the message says which, where, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One share: what the engine is told, and what decides who may use it.  Modes are Unix permission bits."""
-
-    name: str
-    path: str
-    policy: SharePolicy
-    create_mask: int = 0o744
-    directory_mask: int = 0o755
-    force_create_mode: int = 0
-    force_directory_mode: int = 0
-    force_uid: int = INVALID_ID
-    force_gid: int = INVALID_ID
-    veto_list: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +56,26 @@ class Directory:
     shares: dict[str, Share]
     """By `section_key` of the name."""
     overlay_users: frozenset[str] = frozenset()
+    restrict_anonymous: bool = False
+    """Whether guests are kept out of IPC$."""
+    sessions_max: int = 0
+    """How many sessions may have trees; 0: the engine's own limit is enough."""
     _lower: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, config_file: Path | None, accounts_file: Path | None, overlay_file: Path | None) -> Directory:
-        """Read the files.  DirectoryError when one is broken; files that are not there are as good as empty."""
+        """Read the files.  DirectoryError when one is broken or cannot be read; None, and accounts that are not there,
+        are as good as empty ones."""
         try:
-            return cls._assemble(
+            directory = cls._assemble(
                 _configuration(config_file),
                 accounts.load(accounts_file) if accounts_file is not None else {},
                 json.loads(overlay_file.read_text()) if overlay_file is not None else {},
             )
+            directory._check()
         except (smb_conf.ConfError, accounts.AccountsError, OSError, ValueError) as error:
             raise DirectoryError(str(error)) from error
+        return directory
 
     @classmethod
     def _assemble(
@@ -93,12 +84,22 @@ class Directory:
         _apply_overlay(configuration, overlay)
         users = {name: bytes.fromhex(value) for name, value in overlay.get("users", {}).items()}
         passwords = {**passwords, **users}
-        shares = {key: _share(section) for key, section in configuration.shares.items() if key != PIPE_KEY}
-        shares[PIPE_KEY] = Share(
-            PIPE_SHARE, "", SharePolicy(ShareFlags.AVAILABLE | ShareFlags.PIPE | ShareFlags.BROWSEABLE)
-        )
+        shares = {key: read_share(section) for key, section in configuration.shares.items() if key != PIPE_KEY}
+        shares[PIPE_KEY] = pipe_share()
         lower = {name.casefold(): name for name in passwords}
-        return cls(configuration, passwords, shares, frozenset(users), lower)
+        section = configuration.globals
+        return cls(
+            configuration, passwords, shares, frozenset(users), section.number("restrict anonymous", 0) > 0,
+            section.number("max active sessions", 0), lower,
+        )  # fmt: skip
+
+    def _check(self) -> None:
+        """What is asked for later must not fail then.  ConfError or AccountsError."""
+        accounts.check_name(self._guest().name)
+        try:
+            self.starting_up().encode()
+        except MalformedStructure as error:
+            raise smb_conf.ConfError(f"[global] cannot be told to the server: {error}") from error
 
     # --- accounts ---
 
@@ -124,11 +125,6 @@ class Directory:
                 return True
         return False
 
-    @property
-    def restrict_anonymous(self) -> bool:
-        """Whether guests are kept out of everything."""
-        return self.configuration.globals.number("restrict anonymous", 0) > 0
-
     def _account(self, name: str) -> Account:
         nt_hash = self.passwords[name]
         if os.geteuid() != 0:
@@ -142,6 +138,9 @@ class Directory:
             log.warning("account %s has no Unix user and cannot log on; `useradd %s` makes one", name, name)
             return Account(name, 0, 0, (), b"", AccountFlags.BAD_UID)
         groups = tuple(os.getgrouplist(name, entry.pw_gid))
+        if len(groups) > GROUPS_MAX:
+            log.warning("account %s is in more than %s groups and cannot log on", name, GROUPS_MAX)
+            return Account(name, 0, 0, (), b"", AccountFlags.BAD_UID)
         return Account(name, entry.pw_uid, entry.pw_gid, groups, nt_hash, AccountFlags.OK)
 
     def _guest(self) -> Account:
@@ -171,8 +170,8 @@ class Directory:
             netbios_name=section.text("netbios name", "SMBD-URING")[:15],
             work_group=section.text("workgroup", "WORKGROUP")[:63],
             server_string=section.text("server string", "SMB SERVER")[:63],
-            tcp_port=section.number("tcp port", 445),
-            ipc_timeout=section.number("ipc timeout", 0),
+            tcp_port=section.number("tcp port", 445, PORT_MAX),
+            ipc_timeout=section.number("ipc timeout", 0, PORT_MAX),
             deadtime=section.number("deadtime", 0),
             file_max=section.number("max open files", 0),
             smb2_max_write=section.size("smb2 max write", DEFAULT_IO_BYTES),
@@ -192,10 +191,10 @@ def _configuration(config_file: Path | None) -> Configuration:
 
 def _apply_overlay(configuration: Configuration, overlay: dict[str, Any]) -> None:
     """Add what the command line said; its shares replace those of the same name."""
-    for name, values in overlay.get("shares", {}).items():
-        section = {key: _as_text(value) for key, value in values.items()}
-        configuration.shares[section_key(name)] = Section(name, section)
     configuration.globals.values.update({key: str(value) for key, value in overlay.get("global", {}).items()})
+    for name, values in overlay.get("shares", {}).items():
+        section = Section(name, {key: _as_text(value) for key, value in values.items()})
+        configuration.shares[section_key(name)] = smb_conf.inherit(configuration.globals, section)
 
 
 def _as_text(value: Any) -> str:
@@ -203,96 +202,22 @@ def _as_text(value: Any) -> str:
 
 
 def _global_flags(section: Section) -> GlobalFlags:
-    encryption = section.text("smb3 encryption") or section.text("server smb encrypt") or section.text("smb encrypt")
+    encryption = encryption_of(section)
     flags = GlobalFlags(0)
-    if _insists(encryption):
+    if insists(encryption):
         flags |= GlobalFlags.ENCRYPTION
-    elif encryption and encryption.casefold().startswith(("disabled", "off", "no")):
+    elif encryption.startswith(("disabled", "off", "no")):
         flags |= GlobalFlags.ENCRYPTION_OFF
     return flags
 
 
-def _insists(value: str) -> bool:
-    return value.casefold().startswith(("mandatory", "required"))
-
-
 def _signing(value: str) -> Signing:
     wanted = value.casefold()
-    if wanted.startswith(("mandatory", "required")):
+    if insists(wanted):
         return Signing.MANDATORY
     if wanted.startswith("auto"):
         return Signing.AUTO
     return Signing.ENABLED if wanted.startswith(("enabled", "yes", "1", "true")) else Signing.DISABLED
-
-
-def _share(section: Section) -> Share:
-    if not section.text("path"):
-        raise DirectoryError(f"share [{section.name}] has no path; add `path = /some/folder`")
-    force_uid, force_gid = _forced(section)
-    return Share(
-        name=section.name,
-        path=section.text("path"),
-        policy=SharePolicy(
-            flags=_share_flags(section),
-            valid_users=section.words("valid users"),
-            invalid_users=section.words("invalid users"),
-            read_list=section.words("read list"),
-            write_list=section.words("write list"),
-            admin_users=section.words("admin users"),
-            connections_max=section.size("max connections", 0),
-        ),
-        create_mask=section.octal("create mask", 0o744),
-        directory_mask=section.octal("directory mask", 0o755),
-        force_create_mode=section.octal("force create mode", 0),
-        force_directory_mode=section.octal("force directory mode", 0),
-        force_uid=force_uid,
-        force_gid=force_gid,
-        veto_list=tuple(name for name in section.text("veto files").split("/") if name),
-    )
-
-
-def _share_flags(section: Section) -> ShareFlags:
-    flags = ShareFlags.AVAILABLE
-    for key, default, flag in (
-        ("browseable", True, ShareFlags.BROWSEABLE),
-        ("guest ok", False, ShareFlags.GUEST_OK),
-        ("store dos attributes", True, ShareFlags.STORE_DOS_ATTRS),
-        ("oplocks", True, ShareFlags.OPLOCKS),
-        ("hide dot files", True, ShareFlags.HIDE_DOT_FILES),
-        ("inherit owner", False, ShareFlags.INHERIT_OWNER),
-        ("follow symlinks", True, ShareFlags.FOLLOW_SYMLINKS),
-        ("crossmnt", True, ShareFlags.CROSSMNT),
-    ):
-        if section.boolean(key, default):
-            flags |= flag
-    flags |= ShareFlags.WRITEABLE if _writable(section) else ShareFlags.READONLY
-    encryption = section.text("smb3 encryption") or section.text("server smb encrypt") or section.text("smb encrypt")
-    if _insists(encryption):
-        flags |= ShareFlags.ENCRYPT_DATA
-    return flags
-
-
-def _writable(section: Section) -> bool:
-    """`read only` wins over its three opposites; a share that says nothing is read-only."""
-    if section.text("read only"):
-        return not section.boolean("read only", True)
-    return any(section.boolean(key, False) for key in ("writable", "writeable", "write ok"))
-
-
-def _forced(section: Section) -> tuple[int, int]:
-    uid = gid = INVALID_ID
-    user, group = section.text("force user"), section.text("force group")
-    try:
-        if user:
-            entry = pwd.getpwnam(user)
-            uid, gid = entry.pw_uid, entry.pw_gid
-        if group:
-            gid = grp.getgrnam(group).gr_gid
-    except KeyError as error:
-        raise DirectoryError(f"share [{section.name}]: {error}; create it or change force user/force group") from error
-    if (user and uid >= INVALID_ID) or ((user or group) and gid >= INVALID_ID):
-        raise DirectoryError(f"share [{section.name}]: ids above {INVALID_ID - 1} cannot be forced")
-    return uid, gid
 
 
 def _in_group(account: str, group: str) -> bool:

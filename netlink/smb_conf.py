@@ -165,7 +165,7 @@ def parse(text: str, file_name: str) -> Configuration:
             current.values[key] = value.strip()
             current.places[key] = where
     globals_section = sections.pop(GLOBAL, Section(GLOBAL, {}))
-    return Configuration(globals_section, {key: _inherit(globals_section, share) for key, share in sections.items()})
+    return Configuration(globals_section, {key: inherit(globals_section, share) for key, share in sections.items()})
 
 
 def load(path: Path) -> Configuration:
@@ -174,6 +174,17 @@ def load(path: Path) -> Configuration:
         return parse(path.read_text(encoding="utf-8-sig"), str(path))
     except UnicodeDecodeError as error:
         raise ConfError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def inherit(globals_section: Section, share: Section) -> Section:
+    """A share's section with what [global] says where it says nothing itself."""
+    defaults = {
+        key: value
+        for key, value in globals_section.values.items()
+        if key in SHARE_KEYS and key not in NOT_INHERITED and value
+    }
+    own = {key: value for key, value in share.values.items() if value}
+    return Section(share.name, {**defaults, **own}, {**globals_section.places, **share.places})
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -191,13 +202,3 @@ def _section_name(line: str, where: str) -> str:
     if len(name.encode()) > SECTION_NAME_BYTES_MAX:
         raise ConfError(f"{where}: a share's name has at most {SECTION_NAME_BYTES_MAX} bytes")
     return name
-
-
-def _inherit(globals_section: Section, share: Section) -> Section:
-    defaults = {
-        key: value
-        for key, value in globals_section.values.items()
-        if key in SHARE_KEYS and key not in NOT_INHERITED and value
-    }
-    own = {key: value for key, value in share.values.items() if value}
-    return Section(share.name, {**defaults, **own}, {**globals_section.places, **share.places})

@@ -40,7 +40,11 @@ def decide(
     restrict_anonymous: bool,
     contains: Contains,
 ) -> tuple[TreeStatus, TreeFlags]:
-    """The verdict for one account.  `connections` counts those the share has already."""
+    """The verdict for one account.
+
+    `connections` counts those the share has already; `restrict_anonymous` keeps guests out of IPC$, as they are kept
+    out of every share without `guest ok` in any case.
+    """
     if account_flags & AccountFlags.BAD_PASSWORD:
         return TreeStatus.INVALID_USER, TreeFlags(0)
     if policy.connections_max and connections >= policy.connections_max:
@@ -48,7 +52,8 @@ def decide(
     is_pipe = bool(policy.flags & ShareFlags.PIPE)
     flags = TreeFlags(0)
     if account_flags & AccountFlags.GUEST_ACCOUNT:
-        if restrict_anonymous or not (is_pipe or policy.flags & ShareFlags.GUEST_OK):
+        refused = restrict_anonymous if is_pipe else not policy.flags & ShareFlags.GUEST_OK
+        if refused:
             return TreeStatus.ERROR, TreeFlags(0)
         flags |= TreeFlags.GUEST
     if is_pipe:
