@@ -23,8 +23,8 @@ from smbd_uring.netlink.messages import StartingUp
 from smbd_uring.ports import Effect
 from smbd_uring.server_options import ServerOptions
 
-STARTUP_TIMEOUT_S = 5.0
-"""It is up in a fraction of a second, also on a small board; one that takes longer is not coming."""
+STARTUP_TIMEOUT_S = 20.0
+"""It is up in a fraction of a second; a busy small board or an emulated machine needs its time."""
 
 LOOK_INTERVAL_S = 0.1
 """How often the wait for it looks at signals and at the child."""

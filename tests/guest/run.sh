@@ -20,5 +20,6 @@ has_everything() {
 }
 has_everything || tools/install-system-packages.sh guest
 
-exec "$guest" --timeout "${GUEST_TIMEOUT_S:-900}" --scratch ext4 --cpus 2 -- \
+# The machine is emulated: starting Python alone takes seconds.
+exec "$guest" --env SERVER_START_TIMEOUT_S=90 --timeout "${GUEST_TIMEOUT_S:-900}" --scratch ext4 --cpus 2 -- \
   "$python" -m tests.guest.mounts "$@"
