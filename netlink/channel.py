@@ -118,7 +118,9 @@ class Channel:
         return datagrams
 
     def close(self) -> None:
-        """Close this end and take its path away."""
+        """Close this end and take its path away.  Once more does nothing."""
+        if self._socket.fileno() < 0:
+            return
         path = self.path
         self._socket.close()
         if path:
@@ -144,18 +146,18 @@ def companion_channel(state_directory: Path) -> Channel:
     """The companion's end, with the engine as its peer.  ChannelError when no engine has announced itself."""
     try:
         announcement = json.loads((state_directory / ADDRESS_FILE).read_text())
-    except (OSError, ValueError) as error:
+        over_netlink = announcement["transport"] == "netlink"
+        peer = int(announcement["port"]) if over_netlink else str(announcement["path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ChannelError(
             f"no server has announced itself in {state_directory} ({error}); start `smbd-uring serve` first, "
             "with --companion external, or give its --state-dir"
         ) from error
     try:
-        if announcement["transport"] == "netlink":
-            return Channel(_netlink_socket(), int(announcement["port"]))
-        own = state_directory / f"companion-{os.getpid()}.sock"
-        return Channel(_unix_socket(own), str(announcement["path"]))
+        end = _netlink_socket() if over_netlink else _unix_socket(state_directory / f"companion-{os.getpid()}.sock")
     except OSError as error:
         raise ChannelError(f"no socket to the server: {error}") from error
+    return Channel(end, peer)
 
 
 def _netlink_socket() -> socket.socket:
