@@ -167,10 +167,11 @@ class CompanionClient:
         }
 
     def _companion_started(self, datagram: Datagram, startup: messages.StartingUp, now: float) -> None:
-        """A new companion: [global] counts only the first time, everything that waits is asked anew."""
-        if datagram.sender == self._channel.peer:
-            return
-        if self._channel.peer is not None and self._companion_listens():
+        """A new companion: [global] counts only the first time, everything that waits is asked anew.
+
+        So it is with one of the same address: it may be another process, and a question asked twice is answered once.
+        """
+        if self._channel.peer not in (None, datagram.sender) and self._companion_listens():
             log.warning("process %s wants to be the companion, but there is one", datagram.pid)
             return
         self._channel.peer = datagram.sender
