@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smbd_uring.netlink import accounts
 from smbd_uring.netlink.accounts import AccountsError, load, store
 
 HASH = bytes.fromhex("a4f49c406510bdcab6824ee7c30fd852")
@@ -112,7 +111,7 @@ def test_who_reads_meanwhile_sees_the_old_file_or_the_new(
     def crash(*_: object) -> None:
         raise OSError("the disk went away")
 
-    monkeypatch.setattr(accounts.os, "replace", crash)
+    monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(OSError, match="the disk went away"):
         store(database, {"bert": HASH})
     assert load(database) == {"anna": HASH}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from smbd_uring.netlink import accounts, directory
+from smbd_uring.netlink import accounts
 from smbd_uring.netlink.directory import Directory, DirectoryError
 from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
 from smbd_uring.netlink.messages import INVALID_ID, StartingUp
@@ -296,9 +296,7 @@ def test_a_users_server_does_everything_as_that_user(read: Any, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("text", "mapped"), [("", False), ("map to guest = never", False), ("map to guest = Bad User", True)]
 )
-def test_a_stranger_is_a_guest_only_where_the_file_says_so(
-    read: Any, as_root: None, text: str, mapped: bool
-) -> None:
+def test_a_stranger_is_a_guest_only_where_the_file_says_so(read: Any, as_root: None, text: str, mapped: bool) -> None:
     account = read(f"[global]\n{text}\n", ("anna",)).login("stranger")
     assert (account is not None) is mapped
     if mapped:
@@ -327,8 +325,8 @@ def test_a_list_holds_names_and_groups(read: Any, monkeypatch: pytest.MonkeyPatc
         "carl": pwd.struct_passwd(("carl", "x", 1002, 1002, "", "/", "")),
     }
     groups = {"staff": grp.struct_group(("staff", "x", 50, ["bert"]))}
-    monkeypatch.setattr(directory.pwd, "getpwnam", lambda name: users[name])
-    monkeypatch.setattr(directory.grp, "getgrnam", lambda name: groups[name])
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: users[name])
+    monkeypatch.setattr(grp, "getgrnam", lambda name: groups[name])
     contains = read().contains
     assert contains(("bert", "anna"), "ANNA")
     assert contains(("@staff",), "anna"), "staff is anna's own group"

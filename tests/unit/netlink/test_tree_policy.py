@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def verdict(
     ],
 )
 def test_lists_decide_in_their_order(
-    lists: dict[str, tuple[str, ...]], of_a_writable_share: Verdict, of_a_read_only_share: Verdict
+    lists: dict[str, Any], of_a_writable_share: Verdict, of_a_read_only_share: Verdict
 ) -> None:
     assert verdict(replace(WRITABLE_SHARE, **lists)) == of_a_writable_share
     assert verdict(replace(READ_ONLY_SHARE, **lists)) == of_a_read_only_share
