@@ -21,19 +21,24 @@ from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, Tell
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.request import Request
 
 log = logging.getLogger("smbd.fs")
 
 
-async def close_open(engine: Engine, opened: Open, own_use: int = 0) -> None:
+async def close_open(engine: Engine, opened: Open, by: Request | None = None) -> None:
     """Close a handle: its waiting requests first, then its file where that was to be deleted, then the descriptor.
 
-    `own_use` is how many of the requests that use it belong to the caller (a CLOSE request uses it itself).
+    `by` is the request that wants it closed, which uses the handle itself.  When somebody else is closing it already
+    the request stops using it before it waits: whoever was first waits for that.
     """
     if opened.closing:
+        if by is not None:
+            by.stop_using_open()
         await _wait_until_closed(engine, opened)
         return
     opened.closing = True
+    own_use = 0 if by is None else 1
     for request in list(opened.notifies):
         request.cleanup()
     while opened.busy > own_use:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import attributes_of, times_of
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.teardown import close_open
 from smbd_uring.wire.const import CloseFlags
 from smbd_uring.wire.create import CloseRequest, CloseResponse
+from smbd_uring.wire.ntstatus import NtStatus
 
 
 async def close(request: Request) -> Response:
@@ -28,6 +30,8 @@ async def close(request: Request) -> Response:
             end_of_file=0 if opened.is_directory else facts.status.size,
             file_attributes=attributes_of(facts),
         )
-    await close_open(request.engine, opened, own_use=1)
+    if opened.closing:  # by another request, while this one asked for the attributes
+        raise SmbError(NtStatus.FILE_CLOSED)
+    await close_open(request.engine, opened, by=request)
     request.chain.opened = opened
     return Response(answer.encode())

@@ -288,7 +288,7 @@ def _enter(
 async def _abandon(request: Request, opened: Open) -> None:
     """The open came to nothing: take it back, without deleting what it was to delete."""
     opened.delete_on_close = False
-    await close_open(request.engine, opened, own_use=1)
+    await close_open(request.engine, opened, by=request)
 
 
 async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:

@@ -1,0 +1,73 @@
+"""What ends while it is in use: handles, trees, sessions and connections, each with requests under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from smbd_uring.wire.const import CloseFlags, Command, CreateDisposition
+from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.session import LogoffRequest
+from smbd_uring.wire.tree import TreeDisconnectRequest
+from tests.engine.servers import TestedServer
+from tests.support.client_messages import Message
+from tests.support.file_client import Messages
+
+ROUNDS = 20
+"""Repetitions of what goes wrong only when two things meet at the right moment."""
+
+Ending = Callable[[], Message]
+GONE = (NtStatus.FILE_CLOSED, NtStatus.NETWORK_NAME_DELETED, NtStatus.USER_SESSION_DELETED)
+
+
+def tree_disconnect() -> Message:
+    return Message(Command.TREE_DISCONNECT, TreeDisconnectRequest().encode(), credits=2)
+
+
+def logoff() -> Message:
+    return Message(Command.LOGOFF, LogoffRequest().encode(), credits=2)
+
+
+# --- two that close the same ---
+
+
+def test_two_closes_at_once_end_in_one_success_and_one_file_closed(server: TestedServer) -> None:
+    client = server.client()
+    client.put("file", b"data")
+    for _ in range(ROUNDS):
+        file_id = client.open("file")
+        (first,) = client.send(Messages.close(file_id, CloseFlags.POSTQUERY_ATTRIB))
+        (second,) = client.send(Messages.close(file_id, CloseFlags.POSTQUERY_ATTRIB))
+        statuses = {client.wait_for(first).status, client.wait_for(second).status}
+        assert statuses == {NtStatus.SUCCESS, NtStatus.FILE_CLOSED}
+
+
+@pytest.mark.parametrize("end", [tree_disconnect, logoff])
+def test_a_close_and_the_end_of_its_tree_do_not_wait_for_each_other(server: TestedServer, end: Ending) -> None:
+    for _ in range(ROUNDS):
+        client = server.client()
+        client.put("file", b"data")
+        file_id = client.open("file")
+        (close,) = client.send(Messages.close(file_id, CloseFlags.POSTQUERY_ATTRIB))
+        (last,) = client.send(end())
+        assert client.wait_for(close).status in (NtStatus.SUCCESS, *GONE)
+        assert client.wait_for(last).status == NtStatus.SUCCESS
+        client.transport.close()
+
+
+@pytest.mark.parametrize("end", [tree_disconnect, logoff])
+def test_a_create_that_fails_late_does_not_keep_its_tree_from_ending(server: TestedServer, end: Ending) -> None:
+    """The open is entered before its space is set aside; when that fails the end of the tree may be closing it."""
+    too_much = (1 << 62).to_bytes(8, "little")
+    for round_number in range(ROUNDS):
+        client = server.client()
+        (create,) = client.send(
+            Messages.create(
+                f"file {round_number}", disposition=CreateDisposition.CREATE, contexts=[(b"AlSi", too_much)]
+            )
+        )
+        (last,) = client.send(end())
+        assert client.wait_for(create).status in (NtStatus.DISK_FULL, *GONE)
+        assert client.wait_for(last).status == NtStatus.SUCCESS
+        client.transport.close()
