@@ -43,9 +43,11 @@ class Entry:
 
 
 async def run_chain(requests: list[Request], chain: Chain, table: dict[int, Entry]) -> None:
-    """Answer the requests of one frame, one after the other.  Never raises."""
+    """Answer the requests of one frame, one after the other, as long as there is a connection.  Never raises."""
     try:
         for request in requests:
+            if chain.connection.is_closed:  # its sessions are being ended: none may begin any more
+                break
             response = await _answer(request, chain, table)
             chain.add(request, response)
             request.engine.request_finished(request)

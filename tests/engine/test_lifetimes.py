@@ -8,11 +8,12 @@ import pytest
 
 from smbd_uring.wire.const import CloseFlags, Command, CreateDisposition
 from smbd_uring.wire.ntstatus import NtStatus
-from smbd_uring.wire.session import LogoffRequest
+from smbd_uring.wire.session import LogoffRequest, SessionSetupRequest
 from smbd_uring.wire.tree import TreeDisconnectRequest
 from tests.engine.servers import TestedServer
 from tests.support.client_messages import Message
 from tests.support.file_client import Messages
+from tests.support.ntlm_client import NtlmInitiator
 
 ROUNDS = 20
 """Repetitions of what goes wrong only when two things meet at the right moment."""
@@ -27,6 +28,12 @@ def tree_disconnect() -> Message:
 
 def logoff() -> Message:
     return Message(Command.LOGOFF, LogoffRequest().encode(), credits=2)
+
+
+def begin_logon() -> Message:
+    """SESSION_SETUP that begins a session of its own."""
+    token = NtlmInitiator("anna", "secret").negotiate()
+    return Message(Command.SESSION_SETUP, SessionSetupRequest(security_buffer=token).encode(), session_id=0)
 
 
 # --- two that close the same ---
@@ -71,3 +78,22 @@ def test_a_create_that_fails_late_does_not_keep_its_tree_from_ending(server: Tes
         assert client.wait_for(create).status in (NtStatus.DISK_FULL, *GONE)
         assert client.wait_for(last).status == NtStatus.SUCCESS
         client.transport.close()
+
+
+# --- the connection that ends ---
+
+
+def test_what_a_compound_still_holds_is_not_begun_once_its_connection_is_gone(server: TestedServer) -> None:
+    """The first request is a failed logon, whose answer is held back; those behind it would begin sessions that
+    nobody ends."""
+    client = server.connect()
+    assert client.negotiate(credits=32).status == NtStatus.SUCCESS
+    broken = Message(Command.SESSION_SETUP, SessionSetupRequest(security_buffer=b"no token").encode(), session_id=0)
+    client.send(broken, *(begin_logon() for _ in range(8)))
+    client.forget()
+    server.settle(lambda engine: bool(engine.scheduler.tasks))
+    client.transport.close()
+    server.settle(lambda engine: not engine.connections)
+    server.advance(1.0)
+    server.settle(lambda engine: not engine.scheduler.tasks)
+    assert server.inspect(lambda engine: len(engine.sessions)) == 0
