@@ -124,15 +124,20 @@ class CompanionClient:
         """Give up on questions that waited too long, and see whether the companion still listens."""
         expired = [handle for handle, question in self._pending.items() if question.deadline <= now]
         for handle in expired:
-            question = self._pending.pop(handle)
-            error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
-            self._answers.append((question.token, None, error))
+            self._give_up(self._pending.pop(handle), now)
         if self._retry_at is not None and self._retry_at <= now:
             self._send_waiting(now)
         if self._heartbeat_at is not None and self._heartbeat_at <= now:
             self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
             if self._channel.peer is not None and not self._companion_listens():
                 self._forget_companion()
+
+    def _give_up(self, question: _Question, now: float) -> None:
+        error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
+        self._answers.append((question.token, None, error))
+        if question.sent and isinstance(question.effect, AskTree):
+            # The companion may count the tree by now, and nobody else would ever say that it is gone.
+            self._tell(TellTreeDisconnect(question.effect.session_id, question.effect.tree_id), now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
@@ -204,6 +209,8 @@ class CompanionClient:
 
     def _take_login(self, data: bytes, now: float) -> None:
         answer = messages.LoginResponse.decode(data)
+        asked = messages.LoginRequestExt(answer.handle, answer.account)
+        follow_up_data = asked.encode()  # before the question is taken: a name that cannot be sent is no answer
         question = self._answered(answer.handle, Event.LOGIN_RESPONSE)
         if question is None:
             return
@@ -211,9 +218,8 @@ class CompanionClient:
         if not flags & AccountFlags.OK:
             self._answers.append((question.token, None, None))
         elif flags & AccountFlags.EXTENSION:
-            asked = messages.LoginRequestExt(answer.handle, answer.account)
             follow_up = _Question(
-                question.token, question.effect, asked.EVENT, asked.encode(), question.deadline, login=answer
+                question.token, question.effect, asked.EVENT, follow_up_data, question.deadline, login=answer
             )
             self._pending[answer.handle] = follow_up
             self._send(follow_up, now)
