@@ -47,7 +47,7 @@ lint: build
 ## fuzz        random and mutated frames against a running server
 fuzz: build
 	@tools/prepare-tests.sh test
-	FUZZ_FRAMES=$(FRAMES) $(PYTHON_IN_VENV) -m pytest tests/fuzz $(PYTEST_OPTIONS)
+	FUZZ_FRAMES=$(FRAMES) $(PYTHON_IN_VENV) -m pytest -s tests/fuzz $(PYTEST_OPTIONS)
 
 ## clean       remove what the other targets made
 clean:

@@ -142,3 +142,17 @@ def spoil(frame: bytes, chance: random.Random) -> bytes:
             case 5:
                 spoiled[position:position] = chance.randbytes(chance.randint(1, 64))
     return bytes(spoiled)
+
+
+def change_fields(frame: bytes, chance: random.Random) -> bytes:
+    """Change one to three aligned fields; mostly of bodies, because a header that is wrong ends the connection."""
+    changed = bytearray(frame)
+    for _ in range(chance.randint(1, 3)):
+        width = chance.choice((1, 2, 2, 4, 4, 8))
+        start = 0 if chance.random() < 0.03 or len(frame) <= HEADER_BYTES + width else HEADER_BYTES
+        position = chance.randrange(start, max(len(frame) - width, start + 1))
+        position -= position % width
+        near = int.from_bytes(changed[position : position + width], "little") + chance.randint(-9, 9)
+        value = chance.choice([chance.choice(INTERESTING), near, len(frame) + chance.randint(-9, 9)])
+        changed[position : position + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
+    return bytes(changed)

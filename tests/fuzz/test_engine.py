@@ -37,7 +37,7 @@ from smbd_uring.wire.pdu import FileId
 from smbd_uring.wire.session import LogoffRequest
 from smbd_uring.wire.tree import TreeConnectRequest, TreeDisconnectRequest
 from tests.engine.servers import SERVER_GUID, SimulatedServer
-from tests.fuzz.frames import INTERESTING, spoil
+from tests.fuzz.frames import change_fields, spoil
 from tests.sim.driver import Weather
 from tests.support.client import CLIENT_GUID, negotiate_contexts
 from tests.support.client_channel import ConnectionEnded
@@ -162,20 +162,6 @@ def _other(subject: Subject, chance: random.Random) -> list[Message]:
 
 
 MAKERS: list[Maker] = [_on_file, _on_file, _on_folder, _create, _compound, _session, _other]
-
-
-def change_fields(frame: bytes, chance: random.Random) -> bytes:
-    """Change one to three aligned fields; mostly of bodies, because a header that is wrong ends the connection."""
-    changed = bytearray(frame)
-    for _ in range(chance.randint(1, 3)):
-        width = chance.choice((1, 2, 2, 4, 4, 8))
-        start = 0 if chance.random() < 0.1 or len(frame) <= HEADER_SIZE + width else HEADER_SIZE
-        position = chance.randrange(start, max(len(frame) - width, start + 1))
-        position -= position % width
-        near = int.from_bytes(changed[position : position + width], "little") + chance.randint(-9, 9)
-        value = chance.choice([chance.choice(INTERESTING), near, len(frame) + chance.randint(-9, 9)])
-        changed[position : position + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
-    return bytes(changed)
 
 
 # --- what has to hold ---
