@@ -4,8 +4,10 @@ Knows: [MS-FSA] 2.1.4.4, and Windows' case rule.  Must not know: directories.
 
 `*` any characters, `?` one; the three that clients derive from DOS patterns: `<` (DOS_STAR) any characters up to the
 last dot, `>` (DOS_QM) one character, or none before a dot or at the end, `"` (DOS_DOT) a dot, or nothing at the end.
-The states of the pattern that may still match are kept as a set, so that a hostile pattern costs time proportional to
-pattern times name, never more.
+
+A pattern is an automaton whose state i means: the first i characters of the pattern are matched.  All states that may
+still lead to a match are kept at once, as the bits of one integer, so that each character of a name costs a handful
+of integer operations whatever the pattern is: a hostile one cannot make a listing slow.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ QUESTION = "?"
 DOS_STAR = "<"
 DOS_QM = ">"
 DOS_DOT = '"'
+DOT = "."
+PATTERNS_COMPILED_MAX = 256
+"""Compiled patterns kept; a listing needs its own for as long as it goes on."""
 
 
 @lru_cache(maxsize=4096)
@@ -36,58 +41,57 @@ def name_matches(pattern: str, name: str) -> bool:
     """Whether `name` matches `pattern`, without regard to case."""
     if pattern == STAR:
         return True
-    return _matches(fold_name(pattern), fold_name(name))
+    return _compile(pattern).matches(fold_name(name))
 
 
-def _matches(pattern: str, name: str) -> bool:
-    last_dot = name.rfind(".")
-    states = _closure({0}, pattern, name, 0)
-    for position, character in enumerate(name):
-        following: set[int] = set()
-        for state in states:
-            if state < len(pattern):
-                _step(pattern, state, character, position, last_dot, following)
-        states = _closure(following, pattern, name, position + 1)
-        if not states:
-            return False
-    return len(pattern) in states
+class _Expression:
+    """A folded pattern as bit masks: bit i of a mask stands for the pattern's character i."""
+
+    __slots__ = (
+        "_accepted", "_dos_dot", "_dos_qm", "_dos_star", "_literals", "_question", "_star",
+    )  # fmt: skip
+
+    def __init__(self, pattern: str) -> None:
+        masks: dict[str, int] = {}
+        for index, character in enumerate(pattern):
+            masks[character] = masks.get(character, 0) | 1 << index
+        self._star = masks.pop(STAR, 0)
+        self._dos_star = masks.pop(DOS_STAR, 0)
+        self._question = masks.pop(QUESTION, 0)
+        self._dos_qm = masks.pop(DOS_QM, 0)
+        self._dos_dot = masks.pop(DOS_DOT, 0)
+        self._literals = masks
+        self._accepted = 1 << len(pattern)
+
+    def matches(self, name: str) -> bool:
+        """Whether a folded name matches."""
+        last_dot = name.rfind(DOT)
+        states = 1
+        for position, character in enumerate(name):
+            if character == DOT:
+                states = _skip(states, self._star | self._dos_star | self._dos_qm)
+                stays = self._star if position == last_dot else self._star | self._dos_star
+                moves = self._question | self._dos_dot | self._literals.get(DOT, 0)
+            else:
+                states = _skip(states, self._star | self._dos_star)
+                stays = self._star | self._dos_star
+                moves = self._question | self._dos_qm | self._literals.get(character, 0)
+            states = states & stays | (states & moves) << 1
+            if not states:
+                return False
+        states = _skip(states, self._star | self._dos_star | self._dos_qm | self._dos_dot)
+        return states & self._accepted != 0
 
 
-def _step(pattern: str, state: int, character: str, position: int, last_dot: int, following: set[int]) -> None:
-    """Add the states that reading `character` in `state` leads to."""
-    wanted = pattern[state]
-    if wanted == STAR:
-        following.add(state)
-    elif wanted == DOS_STAR:
-        # everything but the name's last dot, which ends it
-        if character != "." or position != last_dot:
-            following.add(state)
-    elif wanted == QUESTION or (wanted == DOS_QM and character != "."):
-        following.add(state + 1)
-    elif wanted == DOS_DOT:
-        if character == ".":
-            following.add(state + 1)
-    elif wanted == character:
-        following.add(state + 1)
+def _skip(states: int, empty: int) -> int:
+    """Add the states reached by matching nothing with the wildcards in `empty`.
+
+    Adding a state's bit to a run of ones turns the run into zeros from there on and the bit after the run into a one:
+    the bits that changed are the states which that state leads to.
+    """
+    return states | (empty + (states & empty)) ^ empty
 
 
-def _closure(states: set[int], pattern: str, name: str, position: int) -> set[int]:
-    """Add the states that are reached without reading a character."""
-    at_end = position == len(name)
-    before_dot = not at_end and name[position] == "."
-    reached = set(states)
-    pending = list(states)
-    while pending:
-        state = pending.pop()
-        if state >= len(pattern):
-            continue
-        wanted = pattern[state]
-        empty = (
-            wanted in (STAR, DOS_STAR)
-            or (wanted == DOS_QM and (at_end or before_dot))
-            or (wanted == DOS_DOT and at_end)
-        )
-        if empty and state + 1 not in reached:
-            reached.add(state + 1)
-            pending.append(state + 1)
-    return reached
+@lru_cache(maxsize=PATTERNS_COMPILED_MAX)
+def _compile(pattern: str) -> _Expression:
+    return _Expression(fold_name(pattern))
