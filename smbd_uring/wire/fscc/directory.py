@@ -1,8 +1,9 @@
 """Directory information classes: the entries of a listing.
 
-Knows: [MS-FSCC] 2.4.10, 2.4.8, 2.4.17 to 2.4.23, 2.4.33.  Must not know: where entries come from.
+Knows: [MS-FSCC] 2.4.8, 2.4.10, 2.4.15, 2.4.18 to 2.4.24, 2.4.33.  Must not know: where entries come from.
 
-Every class is one `struct.Struct` between NextEntryOffset/FileIndex and the name, and the function that fills it.
+Every class is one `struct.Struct` between NextEntryOffset/FileIndex and the name, the function that fills it, and the
+names of its fields after the common ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.classes import FileInfoClass
 from smbd_uring.wire.errors import MalformedMessage
-from smbd_uring.wire.names import encode_utf16
+from smbd_uring.wire.names import decode_utf16, encode_utf16
 
 ENTRY_ALIGNMENT = 8
 _NEXT = struct.Struct("<I")
@@ -103,6 +104,20 @@ _CLASSES: dict[int, tuple[struct.Struct, Filler]] = {
     ),
 }
 DIRECTORY_CLASSES = frozenset(_CLASSES)
+_COMMON_COUNT = 8
+_SHORT_NAME = ("short_name_length", "short_name")
+_OWN_FIELDS: dict[int, tuple[str, ...]] = {
+    FileInfoClass.DIRECTORY: (),
+    FileInfoClass.FULL_DIRECTORY: ("ea_size",),
+    FileInfoClass.BOTH_DIRECTORY: ("ea_size", *_SHORT_NAME),
+    FileInfoClass.ID_BOTH_DIRECTORY: ("ea_size", *_SHORT_NAME, "file_id"),
+    FileInfoClass.ID_FULL_DIRECTORY: ("ea_size", "file_id"),
+    FileInfoClass.ID_EXTD_DIRECTORY: ("ea_size", "reparse_tag", "file_id_128"),
+    FileInfoClass.ID_64_EXTD_DIRECTORY: ("ea_size", "reparse_tag", "file_id"),
+    FileInfoClass.ID_64_EXTD_BOTH_DIRECTORY: ("ea_size", "reparse_tag", "file_id", *_SHORT_NAME),
+    FileInfoClass.ID_ALL_EXTD_DIRECTORY: ("ea_size", "reparse_tag", "file_id", "file_id_128"),
+    FileInfoClass.ID_ALL_EXTD_BOTH_DIRECTORY: ("ea_size", "reparse_tag", "file_id", "file_id_128", *_SHORT_NAME),
+}
 
 
 def encode_directory_entry(info_class: int, entry: DirectoryInformation) -> bytes:
@@ -158,7 +173,7 @@ def decode_directory_listing(info_class: int, data: Buffer) -> list[DirectoryInf
         name_start = _LEAD.size + layout.size
         if not 0 <= name_length <= len(view) - name_start:
             raise MalformedMessage("a directory entry's name cut short")
-        name = bytes(view[name_start : name_start + name_length]).decode("utf-16-le", "surrogatepass")
+        name = decode_utf16(view[name_start : name_start + name_length])
         entries.append(_entry(info_class, name, index, values))
         if following and not name_start <= following <= len(view):
             raise MalformedMessage(f"NextEntryOffset {following} of {len(view)}")
@@ -169,16 +184,12 @@ def decode_directory_listing(info_class: int, data: Buffer) -> list[DirectoryInf
 def _entry(info_class: int, name: str, index: int, values: tuple[Any, ...]) -> DirectoryInformation:
     if info_class == FileInfoClass.NAMES:
         return DirectoryInformation(name, file_index=index)
-    entry = DirectoryInformation(name, *values[:7])
+    own = dict(zip(_OWN_FIELDS[info_class], values[_COMMON_COUNT:], strict=True))
+    length, short_name = own.pop("short_name_length", 0), own.pop("short_name", b"")
+    if length > len(short_name):
+        raise MalformedMessage(f"a short name of {length} bytes")
+    own["short_name"] = decode_utf16(short_name[:length])
+    own.setdefault("file_id", int.from_bytes(own.pop("file_id_128", b"")[:8], "little"))
+    entry = DirectoryInformation(name, *values[: _COMMON_COUNT - 1], **own)
     entry.file_index = index
-    if len(values) > 8:
-        entry.ea_size = values[8]
-    if info_class == FileInfoClass.ID_BOTH_DIRECTORY:
-        entry.file_id = values[11]
-    elif info_class == FileInfoClass.ID_FULL_DIRECTORY:
-        entry.file_id = values[9]
-    elif info_class == FileInfoClass.ID_EXTD_DIRECTORY:
-        entry.file_id = int.from_bytes(values[10][:8], "little")
-    elif info_class >= FileInfoClass.ID_64_EXTD_DIRECTORY:
-        entry.file_id = values[10]
     return entry

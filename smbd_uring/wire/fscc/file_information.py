@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.classes import FileInfoClass
-from smbd_uring.wire.errors import MalformedMessage
-from smbd_uring.wire.names import encode_utf16
+from smbd_uring.wire.names import decode_utf16, encode_utf16
 from smbd_uring.wire.pdu import Cursor
 
 _BASIC = struct.Struct("<QQQQI4x")
@@ -219,15 +218,11 @@ class AllInformation:
 
     @classmethod
     def decode(cls, data: Buffer) -> AllInformation:
-        """MalformedMessage when it is too short."""
-        view = memoryview(data)
-        cursor = Cursor(view)
+        """MalformedMessage when it does not decode."""
+        cursor = Cursor(memoryview(data))
         basic = BasicInformation(*cursor.unpack(_BASIC))
         standard = StandardInformation(*cursor.unpack(_STANDARD))
         (index_number,) = cursor.unpack(_INTERNAL)
         cursor.take(24)
         (length,) = cursor.unpack(_LONG)
-        name = bytes(cursor.take(length))
-        if len(name) % 2:
-            raise MalformedMessage("a name of odd length")
-        return cls(basic, standard, index_number, name.decode("utf-16-le"))
+        return cls(basic, standard, index_number, decode_utf16(cursor.take(length)))
