@@ -26,6 +26,11 @@ class LogonDelays:
     def __init__(self) -> None:
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
+    def is_full(self, address: str) -> bool:
+        """Whether as many answers to this address are held back as may be."""
+        record = self._records.get(address)
+        return record is not None and record.delayed >= limits.LOGONS_DELAYED_PER_ADDRESS_MAX
+
     def failed(self, address: str, now: float) -> float | None:
         """Count a failure.  Result: seconds to hold its answer back, or None when too many are held back already.
 
@@ -38,7 +43,7 @@ class LogonDelays:
         record.last_failure = now
         record.failures += 1
         self._forget_oldest()
-        if record.delayed >= limits.LOGONS_DELAYED_PER_ADDRESS_MAX:
+        if self.is_full(address):
             return None
         record.delayed += 1
         doublings = min(record.failures - 1, 16)

@@ -42,6 +42,7 @@ SESSION_ID_BYTES = 4
 """Some clients keep only 32 bits of an id; a session is found through its connection, so that is enough."""
 SERVER_CHALLENGE_BYTES = 8
 NONCE_PREFIX_BYTES = 4
+TOO_MANY_FAILURES = "too many failed logons at a time from this address"
 REFUSING_FLAGS = AccountFlags.BAD_PASSWORD | AccountFlags.BAD_UID | AccountFlags.BAD_USER
 
 
@@ -145,6 +146,9 @@ async def _check_account(
 ) -> tuple[LoginAnswer, Success]:
     """Ask the companion who this is and check what the client proved.  AuthenticationFailed when it proved nothing."""
     login = await AskLogin("" if step.anonymous else step.user)
+    if not step.anonymous and request.engine.logon_delays.is_full(request.connection.address):
+        # before the proof is looked at: if only wrong ones ended here, that would tell which one is right
+        raise ProtocolViolation(TOO_MANY_FAILURES)
     if login is None or login.flags & REFUSING_FLAGS or not login.flags & AccountFlags.OK:
         # the proof is checked against no password at all, so that unknown users take as long as wrong passwords
         authentication.finish(None)
@@ -172,10 +176,11 @@ async def _fail(
     log.warning("%s: logon of %r failed: %s", connection.address, user, reason)
     request.session = None
     session.account = session.account or user
-    await close_session(engine, session, failed_logon=True)
+    # counted at once: what waits here has been judged, and nothing else may be until it counts
     delay = engine.logon_delays.failed(connection.address, engine.scheduler.now)
+    await close_session(engine, session, failed_logon=True)
     if delay is None:
-        raise ProtocolViolation("too many failed logons at a time from this address")
+        raise ProtocolViolation(TOO_MANY_FAILURES)
     await engine.scheduler.sleep(delay)
     engine.logon_delays.answered(connection.address)
     raise SmbError(status)
@@ -192,7 +197,8 @@ async def _succeed(
         return await _fail(request, session, "authenticated again as somebody else", login.account)
     is_new = session.state is SessionState.IN_PROGRESS
     session.advance(SessionEvent.AUTHENTICATED)
-    engine.logon_delays.succeeded(connection.address)
+    if not (success.anonymous or login.flags & AccountFlags.GUEST_ACCOUNT):  # who proved nothing is forgiven nothing
+        engine.logon_delays.succeeded(connection.address)
     _arm_expiry(engine, session)
     if is_new:
         _become_valid(engine, session, body, login, success)

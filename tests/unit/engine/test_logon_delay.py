@@ -54,9 +54,11 @@ def test_answers_held_back_at_a_time_are_counted() -> None:
     delays = LogonDelays()
     for _ in range(limits.LOGONS_DELAYED_PER_ADDRESS_MAX):
         assert delays.failed(ADDRESS, 0.0) is not None
+    assert delays.is_full(ADDRESS) and not delays.is_full(OTHER)
     assert delays.failed(ADDRESS, 0.0) is None
     assert delays.failed(OTHER, 0.0) is not None
     delays.answered(ADDRESS)
+    assert not delays.is_full(ADDRESS)
     assert delays.failed(ADDRESS, 0.0) is not None
 
 
