@@ -207,9 +207,9 @@ def abuse(server: SimulatedServer, subject: Subject, chance: random.Random, seen
     for _ in range(FRAMES_PER_CONNECTION):
         good = subject.frame(chance.choice(MAKERS)(subject, chance))
         kind = chance.random()
-        if kind < 0.03:
+        if kind < 0.02:
             frame = chance.randbytes(chance.randrange(4, 300))
-        elif kind < 0.2:
+        elif kind < 0.1:
             frame = spoil(good, chance)
         else:
             frame = change_fields(good, chance)
