@@ -153,14 +153,11 @@ async def _check_account(
         # the proof is checked against no password at all, so that unknown users take as long as wrong passwords
         authentication.finish(None)
         raise AuthenticationFailed("no such account")
-    if step.anonymous:
-        if request.engine.config.signing_required:
-            raise AuthenticationFailed("anonymous, and the server insists on signing")
-        return login, authentication.finish_anonymous()
-    if login.flags & AccountFlags.GUEST_ACCOUNT:
-        if request.engine.config.signing_required:
-            raise AuthenticationFailed("guest, and the server insists on signing")
-        return login, authentication.finish_guest()
+    if step.anonymous or login.flags & AccountFlags.GUEST_ACCOUNT:
+        config = request.engine.config
+        if config.signing_required or config.encryption is Encryption.REQUIRED:
+            raise AuthenticationFailed("anonymous or guest, and the server insists on signing or encrypting")
+        return login, authentication.finish_anonymous() if step.anonymous else authentication.finish_guest()
     return login, authentication.finish(login.nt_hash)
 
 
@@ -230,8 +227,6 @@ def _become_valid(
         session.signing_required = engine.config.signing_required or bool(asked & SecurityMode.SIGNING_REQUIRED)
         session.encrypt_data = engine.config.encryption is Encryption.REQUIRED
         _derive_keys(engine, session, success.session_key)
-    elif engine.config.encryption is Encryption.REQUIRED:
-        session.encrypt_data = False
     config = engine.config
     payload_max = max(config.read_bytes_max, config.write_bytes_max, config.transact_bytes_max)
     connection.authentication_succeeded(payload_max + limits.FRAME_OVERHEAD_BYTES)
