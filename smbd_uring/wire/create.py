@@ -24,6 +24,7 @@ RESPONSE_STRUCTURE_SIZE = 89
 CLOSE_REQUEST_STRUCTURE_SIZE = 24
 CLOSE_RESPONSE_STRUCTURE_SIZE = 60
 ALIGNMENT = 8
+CONTEXT_NAME_SIZE_MIN = 4
 CONTEXTS_DECODED_MAX = 256
 """Ends the walk through a chain that is only there to be walked."""
 
@@ -51,8 +52,9 @@ class CreateRequest:
             _, oplock, impersonation, _, _, access, attributes, share, disposition, options, name_offset, name_length,
             contexts_offset, contexts_length,
         ) = unpack_body(_REQUEST, message, REQUEST_STRUCTURE_SIZE)  # fmt: skip
-        name = decode_utf16(slice_of(message, name_offset, name_length))
-        contexts = _decode_contexts(slice_of(message, contexts_offset, contexts_length))
+        earliest = BODY_OFFSET + _REQUEST.size
+        name = decode_utf16(slice_of(message, name_offset, name_length, earliest=earliest))
+        contexts = _decode_contexts(slice_of(message, contexts_offset, contexts_length, earliest=earliest))
         return cls(oplock, impersonation, access, attributes, share, disposition, options, name, contexts)
 
     def encode(self) -> bytes:
@@ -102,7 +104,8 @@ class CreateResponse:
         ) = unpack_body(_RESPONSE, message, RESPONSE_STRUCTURE_SIZE)  # fmt: skip
         return cls(
             oplock, flags, action, creation, access, write, change, allocation, end, attributes,
-            FileId(persistent, volatile), _decode_contexts(slice_of(message, offset, length)),
+            FileId(persistent, volatile),
+            _decode_contexts(slice_of(message, offset, length, earliest=BODY_OFFSET + _RESPONSE.size)),
         )  # fmt: skip
 
     def encode(self) -> bytes:
@@ -120,14 +123,16 @@ class CreateResponse:
 
 
 def _decode_contexts(view: memoryview) -> list[Context]:
-    """[MS-SMB2] 2.2.13.2: a chain of contexts, each within the room up to the next."""
+    """[MS-SMB2] 2.2.13.2 and 3.3.5.9: a chain of contexts, each within the room up to the next."""
     contexts: list[Context] = []
     while view:
         if len(view) < _CONTEXT.size or len(contexts) >= CONTEXTS_DECODED_MAX:
             raise MalformedMessage("a chain of create contexts that is cut short or has no end")
         following, name_offset, name_length, _, data_offset, data_length = _CONTEXT.unpack_from(view)
-        if following and (following % ALIGNMENT or not _CONTEXT.size <= following <= len(view)):
+        if following and (following % ALIGNMENT or not _CONTEXT.size <= following <= len(view) - _CONTEXT.size):
             raise MalformedMessage(f"create context: Next {following} of {len(view)}")
+        if name_length < CONTEXT_NAME_SIZE_MIN:
+            raise MalformedMessage(f"create context: a name of {name_length} bytes")
         own = view[:following] if following else view
         name = bytes(slice_of(own, name_offset, name_length, earliest=_CONTEXT.size))
         contexts.append((name, slice_of(own, data_offset, data_length, earliest=_CONTEXT.size)))

@@ -114,6 +114,7 @@ def test_contexts_are_found_however_far_apart_they_are() -> None:
         context(20, b"DHnQ") + LAST_OF_CHAIN,
         context(8, b"DHnQ", bytes(16)) + LAST_OF_CHAIN,
         context(48, b"DHnQ", bytes(16)),
+        context(40, b"DHnQ", bytes(16)),
         context(0xFFFF_FFF8, b"DHnQ", bytes(16)),
         context(32, b"DHnQ", bytes(16)) + LAST_OF_CHAIN,
         context(0, b"DHnQ", bytes(16), data_offset=8),
@@ -121,14 +122,16 @@ def test_contexts_are_found_however_far_apart_they_are() -> None:
         context(0, b"DHnQ", bytes(16))[:-1],
         bytes(15),
         struct.pack("<IHHHHI", 0, 8, 4, 0, 0, 0) + b"MxAc",
+        struct.pack("<IHHHHI", 0, 16, 3, 0, 0, 0) + b"MxA",
+        struct.pack("<IHHHHI", 0, 16, 0, 0, 16, 4) + b"MxAc",
         struct.pack("<IHHHHI", 0, 16, 5, 0, 0, 0) + b"MxAc",
         struct.pack("<IHHHHI", 0, 0xFFFF, 4, 0, 0, 0) + b"MxAc",
         struct.pack("<IHHHHI", 0, 16, 4, 0, 24, 0xFFFF_FFFF) + b"MxAc",
     ],
     ids=[
-        "next not aligned", "next inside the head", "next behind the end", "next far away", "data in the next one",
-        "data in the head", "data behind the end", "data cut short", "head cut short", "name in the head",
-        "name behind the end", "name far away", "data without end",
+        "next not aligned", "next inside the head", "next behind the end", "next at the end", "next far away",
+        "data in the next one", "data in the head", "data behind the end", "data cut short", "head cut short",
+        "name in the head", "name too short", "no name", "name behind the end", "name far away", "data without end",
     ],
 )  # fmt: skip
 def test_a_chain_that_leads_nowhere_is_refused(chain: bytes) -> None:
@@ -162,6 +165,22 @@ def test_random_chains_are_refused_or_lie_inside_their_bytes(chain: bytes, links
 def test_a_name_of_odd_length_is_refused() -> None:
     body = bytearray(CreateRequest(name="abcd").encode())
     struct.pack_into("<H", body, 46, 3)
+    with pytest.raises(MalformedMessage):
+        CreateRequest.decode(message(bytes(body)))
+
+
+@pytest.mark.parametrize("offset", [BODY_OFFSET, NAME_OFFSET - 2, NAME_OFFSET + 2])
+def test_a_name_that_begins_before_the_buffer_or_leaves_it_is_refused(offset: int) -> None:
+    body = bytearray(CreateRequest(name="abcd").encode())
+    struct.pack_into("<H", body, 44, offset)
+    with pytest.raises(MalformedMessage):
+        CreateRequest.decode(message(bytes(body)))
+
+
+@pytest.mark.parametrize("offset", [BODY_OFFSET, NAME_OFFSET - 8])
+def test_contexts_that_begin_before_the_buffer_are_refused(offset: int) -> None:
+    body = bytearray(CreateRequest(name="abcd", contexts=[(b"MxAc", b"")]).encode())
+    struct.pack_into("<I", body, 48, offset)
     with pytest.raises(MalformedMessage):
         CreateRequest.decode(message(bytes(body)))
 
