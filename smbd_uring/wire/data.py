@@ -24,6 +24,9 @@ _LOCK_ELEMENT = struct.Struct("<QQII")
 _IOCTL_REQUEST = struct.Struct("<HHIQQIIIIIIII")
 _IOCTL_RESPONSE = struct.Struct("<HHIQQIIIIII")
 READ_RESPONSE_DATA_OFFSET = BODY_OFFSET + _READ_RESPONSE.size
+WRITE_DATA_OFFSET_MAX = 0x100
+"""[MS-SMB2] 3.3.5.13."""
+
 LOCKS_MAX = 1024
 """Elements of one LOCK; Windows takes what fits in a message, no client sends more than a few."""
 
@@ -99,6 +102,8 @@ class WriteRequest:
         data_offset, length, offset, persistent, volatile, channel, remaining, _, _, flags = unpack_body(
             _WRITE_REQUEST, message, 49
         )
+        if data_offset > WRITE_DATA_OFFSET_MAX:
+            raise MalformedMessage(f"a WRITE with its data at {data_offset}")
         data = slice_of(message, data_offset, length, earliest=BODY_OFFSET + _WRITE_REQUEST.size)
         return cls(offset, FileId(persistent, volatile), data, flags, channel, remaining)
 

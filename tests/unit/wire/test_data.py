@@ -96,6 +96,17 @@ def test_a_write_s_data_that_is_elsewhere_is_refused(offset: int) -> None:
         WriteRequest.decode(changed(body, DATA_OFFSET_FIELD, "<H", offset))
 
 
+def test_a_write_s_data_may_begin_at_256_and_no_later_even_when_it_is_all_there_or_empty() -> None:
+    for data_offset, length, is_taken in ((0x100, 4, True), (0x101, 4, False), (0x100, 0, True), (0x101, 0, False)):
+        body = bytearray(WriteRequest(0, FILE_ID, bytes(300)).encode())
+        struct.pack_into("<HI", body, DATA_OFFSET_FIELD, data_offset, length)
+        if is_taken:
+            assert len(WriteRequest.decode(message(bytes(body))).data) == length
+        else:
+            with pytest.raises(MalformedMessage):
+                WriteRequest.decode(message(bytes(body)))
+
+
 @pytest.mark.parametrize("length", [11, 12, 0x7FFF_FFFF, 0xFFFF_FFFF])
 def test_a_write_that_promises_more_data_than_there_is_is_refused(length: int) -> None:
     body = WriteRequest(0, FILE_ID, b"0123456789").encode()
