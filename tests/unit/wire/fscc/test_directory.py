@@ -85,11 +85,13 @@ def test_another_client_reads_the_same_entry() -> None:
 
 @all_classes
 def test_what_a_client_reads_back_is_what_the_class_has(info_class: int) -> None:
-    _, _, ea_at, _, id_at, long_id_at, _ = PLACES[info_class]
+    _, _, ea_at, short_at, id_at, long_id_at, tag_at = PLACES[info_class]
     (entry,) = decode_directory_listing(info_class, encode_directory_entry(info_class, ENTRY))
     assert entry.file_name == "Bücher" and entry.file_index == 0xAA
     assert entry.end_of_file == (0 if info_class == FileInfoClass.NAMES else 0x55)
     assert entry.ea_size == (0 if ea_at is None else 0x88)
+    assert entry.short_name == ("" if short_at is None else "BCHER~1")
+    assert entry.reparse_tag == (0 if tag_at is None else 0x99)
     assert entry.file_id == (0 if id_at is None and long_id_at is None else ENTRY.file_id)
 
 
@@ -150,6 +152,14 @@ def test_entries_begin_at_multiples_of_eight_and_the_last_is_not_padded() -> Non
 def test_a_broken_listing_is_refused(listing: bytes) -> None:
     with pytest.raises(MalformedMessage):
         decode_directory_listing(FileInfoClass.NAMES, listing)
+
+
+@pytest.mark.parametrize("short_name", [b"\x19" + bytes(25), b"\x03\0a\0b", b"\x02\0\0\xd8"])
+def test_a_short_name_that_is_too_long_or_no_text_is_refused(short_name: bytes) -> None:
+    encoded = bytearray(encode_directory_entry(FileInfoClass.BOTH_DIRECTORY, ENTRY))
+    encoded[68 : 68 + len(short_name)] = short_name
+    with pytest.raises(MalformedMessage):
+        decode_directory_listing(FileInfoClass.BOTH_DIRECTORY, encoded)
 
 
 @all_classes
