@@ -30,7 +30,7 @@ FILE_SYSTEM_NAME = "NTFS"
 """Clients decide by this name what a volume can do; every other name costs features somewhere."""
 
 SECTOR_FLAGS_ALIGNED = 0x0000_0003
-"""2.5.8: SSINFO_FLAGS_ALIGNED_DEVICE and SSINFO_FLAGS_PARTITION_ALIGNED_ON_DEVICE."""
+"""2.5.7: SSINFO_FLAGS_ALIGNED_DEVICE and SSINFO_FLAGS_PARTITION_ALIGNED_ON_DEVICE."""
 
 
 @dataclass(slots=True)
@@ -98,6 +98,7 @@ _ENCODERS: dict[int, tuple[int, Callable[[VolumeInformation], bytes]]] = {
     FsInfoClass.VOLUME: (24, _volume),
     FsInfoClass.SIZE: (_SIZE.size, _size),
     FsInfoClass.DEVICE: (_DEVICE.size, _device),
+    # the structure with one character of a name, as Samba asks; [MS-FSA] 2.1.5.13.5 would be content with 12
     FsInfoClass.ATTRIBUTE: (16, _attribute),
     FsInfoClass.FULL_SIZE: (_FULL_SIZE.size, _full_size),
     FsInfoClass.OBJECT_ID: (_OBJECT_ID.size, lambda info: _OBJECT_ID.pack(info.object_id, b"")),
