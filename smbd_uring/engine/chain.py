@@ -3,20 +3,21 @@
 Knows: header layout, padding, who signs and who seals ([MS-SMB2] 3.3.4.1).  Must not know: commands, sockets.
 
 Most frames hold one request; a compound is the general case.  Answers are collected in the order of the requests and
-leave together as one frame, unless the last request goes asynchronous: then what is there leaves with an interim
-answer at its end, and the final answer follows alone.
+leave together as one frame, unless they fit in none, or the last request goes asynchronous: then what is there leaves
+with an interim answer at its end, and the final answer follows alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smbd_uring import limits
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.error_response import encode_error_response
 from smbd_uring.wire.framing import frame_prefix
-from smbd_uring.wire.header import HEADER_SIZE, Header
+from smbd_uring.wire.header import HEADER_SIZE, TRANSFORM_SIZE, Header
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Chain:
     """
 
     __slots__ = (
-        "_answers", "connection", "cost", "create_failure", "has_begun", "may_continue", "opened", "sealed_by",
-        "session_id", "tree_id",
+        "_answers", "_length", "connection", "cost", "create_failure", "has_begun", "may_continue", "opened",
+        "sealed_by", "session_id", "tree_id",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, sealed_by: Session | None, cost: int) -> None:
@@ -55,9 +56,14 @@ class Chain:
         self.tree_id = 0
         self.create_failure: NtStatus | None = None
         self._answers: list[tuple[Request, Response]] = []
+        self._length = TRANSFORM_SIZE
 
     def add(self, request: Request, response: Response) -> None:
-        """Keep an answer until `flush`."""
+        """Keep an answer until `flush`; what it does not fit into one frame with leaves before it."""
+        length = HEADER_SIZE + sum(len(segment) for segment in response.segments) + COMPOUND_ALIGNMENT
+        if length > limits.FRAME_BYTES_MAX - self._length:
+            self.flush()
+        self._length += length
         self._answers.append((request, response))
 
     def go_async(self, request: Request) -> None:
@@ -70,11 +76,12 @@ class Chain:
         interim = Response(encode_error_response(), status=NtStatus.PENDING)
         self.add(request, interim)
         self.flush()
+        request.let_go_of_message()
         self.connection.refund(self)
 
     def flush(self) -> None:
         """Send what was collected, as one frame."""
-        answers, self._answers = self._answers, []
+        answers, self._answers, self._length = self._answers, [], TRANSFORM_SIZE
         if not answers or self.connection.is_closed:
             return
         segments: list[Buffer] = []

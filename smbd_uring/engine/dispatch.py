@@ -48,8 +48,7 @@ async def run_chain(requests: list[Request], chain: Chain, table: dict[int, Entr
         for request in requests:
             if chain.connection.is_closed:  # its sessions are being ended: none may begin any more
                 break
-            response = await _answer(request, chain, table)
-            chain.add(request, response)
+            chain.add(request, await _answer(request, chain, table))
             request.engine.request_finished(request)
         chain.flush()
     except ProtocolViolation as violation:

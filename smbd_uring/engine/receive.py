@@ -73,8 +73,11 @@ def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, me
 def _start_requests(engine: Engine, connection: Connection, frame: memoryview, sealed_by: Session | None) -> None:
     messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
     headers = [Header.decode(message) for message in messages]
-    charge = sum(max(header.credit_charge, 1) for header in headers)
-    chain = Chain(connection, sealed_by, max(len(frame), charge * PAYLOAD_BYTES_PER_CREDIT))
+    charge = sum(_charge(connection, header) for header in headers)
+    cost = max(len(frame), charge * PAYLOAD_BYTES_PER_CREDIT)
+    if cost > limits.OUTSTANDING_BYTES_MAX:
+        raise ProtocolViolation(f"a frame whose requests may take {cost} bytes")
+    chain = Chain(connection, sealed_by, cost)
     requests: list[Request] = []
     for header, message in zip(headers, messages, strict=True):
         if header.flags & HeaderFlags.SERVER_TO_REDIR:
@@ -93,6 +96,11 @@ def _start_requests(engine: Engine, connection: Connection, frame: memoryview, s
 
 def _take_message_ids(connection: Connection, header: Header) -> None:
     """[MS-SMB2] 3.3.5.2.3: an id outside the window, or used before, ends the connection."""
-    charge = max(header.credit_charge, 1) if connection.supports_multi_credit else 1
+    charge = _charge(connection, header)
     if not connection.credits.take(header.message_id, charge):
         raise ProtocolViolation(f"message id {header.message_id} (charge {charge}) is not in the window")
+
+
+def _charge(connection: Connection, header: Header) -> int:
+    """Credits that a request pays; before 2.1 the field means nothing."""
+    return max(header.credit_charge, 1) if connection.supports_multi_credit else 1

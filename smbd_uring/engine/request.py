@@ -135,8 +135,13 @@ class Request:
             self.opened.release()
             self.opened = None
 
+    def let_go_of_message(self) -> None:
+        """The handler has read all it wants: keep nothing of the frame alive, however long the request lives."""
+        self.message = memoryview(b"")
+
     def finish(self) -> None:
         """The request is answered: nothing it held is held any longer."""
+        self.let_go_of_message()
         self.stop_using_open()
         if self.tree is not None:
             self.tree.release()
