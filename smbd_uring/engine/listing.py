@@ -27,7 +27,8 @@ WILDCARDS = frozenset('*?<>"')
 class Listing:
     """Goes through the entries of `opened` that match `pattern`.
 
-    `peek` shows the next entry, `advance` goes past it; an entry that did not fit in a reply is peeked at again.
+    `peek` shows the next entry, `advance` goes past it; an entry that did not fit in a reply is peeked at again.  For
+    one request at a time.
     """
 
     __slots__ = ("_described", "_next", "_opened", "_remaining", "_started", "given", "pattern")
@@ -45,8 +46,8 @@ class Listing:
     async def peek(self, engine: Engine) -> ListedEntry | None:
         """The next entry, or None at the end."""
         if not self._started:
-            self._started = True
             await self._start(engine)
+            self._started = True
         while self._next >= len(self._described):
             if not self._remaining:
                 return None

@@ -17,7 +17,7 @@ from smbd_uring.wire.pdu import FileId
 if TYPE_CHECKING:
     from smbd_uring.engine.listing import Listing
     from smbd_uring.engine.request import Request
-    from smbd_uring.engine.scheduler import Parking
+    from smbd_uring.engine.scheduler import Parking, Turns
     from smbd_uring.engine.session import Session, Tree
 
 Identity = tuple[int, int]
@@ -51,8 +51,8 @@ class Open:
 
     __slots__ = (
         "busy", "closed", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
-        "file_id", "granted_access", "handle", "idle", "is_directory", "listing", "mode", "notifies", "position",
-        "quiet_at", "session", "share_access", "tree", "waiting_for_close",
+        "file_id", "granted_access", "handle", "idle", "is_directory", "listing", "listing_turns", "mode", "notifies",
+        "position", "quiet_at", "session", "share_access", "tree", "waiting_for_close",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Open:
         self.closed = False
         self.waiting_for_close: list[Parking] = []
         self.listing: Listing | None = None
+        self.listing_turns: Turns | None = None
         self.notifies: set[Request] = set()
         self.position = 0
         self.mode = 0

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from types import TracebackType
 from typing import Any
 
 from smbd_uring.ports import Driver, Effect
@@ -63,6 +65,32 @@ class Parking(Effect[Any]):
         self._value = value
         if self._task is not None:
             self._scheduler.make_ready(self._task)
+
+
+class Turns:
+    """`async with turns:` lets one coroutine in at a time; the others wait, first come, first served."""
+
+    __slots__ = ("_scheduler", "_taken", "_waiting")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._taken = False
+        self._waiting: deque[Parking] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._taken:
+            parking = Parking(self._scheduler)
+            self._waiting.append(parking)
+            await parking
+        self._taken = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._waiting:
+            self._waiting.popleft().wake()
+        else:
+            self._taken = False
 
 
 class Timer:

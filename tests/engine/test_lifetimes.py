@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from smbd_uring.wire.const import CloseFlags, Command, CreateDisposition
+from smbd_uring.wire.const import AccessMask, CloseFlags, Command, CreateDisposition, FileInfoClass
+from smbd_uring.wire.fscc import decode_directory_listing
 from smbd_uring.wire.ntstatus import NtStatus
+from smbd_uring.wire.query import QueryDirectoryResponse
 from smbd_uring.wire.session import LogoffRequest, SessionSetupRequest
 from smbd_uring.wire.tree import TreeDisconnectRequest
 from tests.engine.servers import TestedServer
@@ -97,3 +99,27 @@ def test_what_a_compound_still_holds_is_not_begun_once_its_connection_is_gone(se
     server.advance(1.0)
     server.settle(lambda engine: not engine.scheduler.tasks)
     assert server.inspect(lambda engine: len(engine.sessions)) == 0
+
+
+# --- listings ---
+
+
+def test_two_requests_that_list_one_handle_at_once_share_its_entries(server: TestedServer) -> None:
+    names = {f"file {number}" for number in range(60)}
+    for name in names:
+        server.files.add_file(name)
+    client = server.client()
+    while client.credits < 64:
+        assert client.echo().status == NtStatus.SUCCESS
+    folder = client.open("", AccessMask.GENERIC_READ)
+    asked = [client.send(Messages.query_directory(folder, size=4096))[0] for _ in range(6)]
+    replies = [client.wait_for(message_id) for message_id in asked]
+    found: list[str] = []
+    for reply in replies:
+        if reply.status == NtStatus.SUCCESS:
+            buffer = reply.expect(QueryDirectoryResponse).buffer
+            found += [entry.file_name for entry in decode_directory_listing(FileInfoClass.ID_BOTH_DIRECTORY, buffer)]
+        else:
+            assert reply.status == NtStatus.NO_MORE_FILES
+    found += [entry.file_name for entry in client.listing(folder)]
+    assert sorted(found) == sorted([".", "..", *names])

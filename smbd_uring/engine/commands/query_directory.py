@@ -12,6 +12,7 @@ from smbd_uring.engine.information import directory_information
 from smbd_uring.engine.listing import Listing
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.scheduler import Turns
 from smbd_uring.wire.const import AccessMask, QueryDirectoryFlags
 from smbd_uring.wire.fscc import DIRECTORY_CLASSES, DirectoryListing
 from smbd_uring.wire.ntstatus import NtStatus
@@ -31,7 +32,13 @@ async def query_directory(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_INFO_CLASS)
     if len(body.pattern) > limits.SEARCH_PATTERN_CHARACTERS_MAX:
         raise SmbError(NtStatus.OBJECT_NAME_INVALID)
+    if opened.listing_turns is None:
+        opened.listing_turns = Turns(request.engine.scheduler)
+    async with opened.listing_turns:
+        return await _next_entries(request, opened, body)
 
+
+async def _next_entries(request: Request, opened: Open, body: QueryDirectoryRequest) -> Response:
     listing = _cursor(opened, body)
     reply = DirectoryListing(body.file_information_class, body.output_buffer_length)
     is_first_reply = listing.given == 0
