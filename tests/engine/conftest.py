@@ -18,8 +18,11 @@ MakeServer = Callable[..., TestedServer]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "driver" in metafunc.fixturenames:
-        seeds = metafunc.config.getoption("--seed") or SEEDS
+    seeds = metafunc.config.getoption("--seed") or SEEDS
+    if "simulated" in metafunc.fixturenames:
+        metafunc.parametrize("simulated", seeds, ids=[f"seed {seed}" for seed in seeds], indirect=True)
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "driver" in metafunc.fixturenames and "driver" not in own:
         drivers: list[str | int] = [*REAL_DRIVERS, *seeds]
         names = [driver if isinstance(driver, str) else f"seed {driver}" for driver in drivers]
         metafunc.parametrize("driver", drivers, ids=names)
@@ -45,6 +48,14 @@ def make_server(driver: str | int, tmp_path: Path) -> Iterator[MakeServer]:
     yield make
     for server in made:
         server.finish()
+
+
+@pytest.fixture
+def simulated(request: pytest.FixtureRequest) -> Iterator[SimulatedServer]:
+    """A server in the simulated world alone, for what no real machine does on demand."""
+    server = SimulatedServer(EngineConfig(SERVER_GUID), request.param)
+    yield server
+    server.finish()
 
 
 @pytest.fixture

@@ -185,13 +185,6 @@ def test_the_position_of_a_handle_follows_its_reads_and_writes(open_file) -> Non
 # --- where the disk has its say: the simulated world alone can be told to fail ---
 
 
-@pytest.fixture
-def simulated(server: TestedServer) -> SimulatedServer:
-    if not isinstance(server, SimulatedServer):
-        pytest.skip("the machine's own disk does not fail on demand")
-    return server
-
-
 def test_a_broken_disk_is_an_io_error(simulated: SimulatedServer) -> None:
     simulated.files.add_file("file", CONTENTS, 0o777)
     client = simulated.client()
