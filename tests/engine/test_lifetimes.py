@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
 
+from smbd_uring.config import EngineConfig
+from smbd_uring.ports import Stat
 from smbd_uring.wire.const import AccessMask, CloseFlags, Command, CreateDisposition, FileInfoClass
+from smbd_uring.wire.create import CloseResponse
 from smbd_uring.wire.fscc import decode_directory_listing
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.query import QueryDirectoryResponse
 from smbd_uring.wire.session import LogoffRequest, SessionSetupRequest
 from smbd_uring.wire.tree import TreeDisconnectRequest
-from tests.engine.servers import TestedServer
+from tests.engine.servers import SERVER_GUID, SimulatedServer, TestedServer
 from tests.support.client_messages import Message
 from tests.support.file_client import Messages
 from tests.support.ntlm_client import NtlmInitiator
@@ -80,6 +84,22 @@ def test_a_create_that_fails_late_does_not_keep_its_tree_from_ending(server: Tes
         assert client.wait_for(create).status in (NtStatus.DISK_FULL, *GONE)
         assert client.wait_for(last).status == NtStatus.SUCCESS
         client.transport.close()
+
+
+# --- a close that meets an error ---
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_handle_is_closed_even_when_its_attributes_cannot_be_told(seed: int) -> None:
+    server = SimulatedServer(EngineConfig(SERVER_GUID), seed)
+    client = server.client()
+    client.put("file", b"data")
+    file_id = client.open("file")
+    server.world.kernel.fail(Stat, errno.EIO)
+    answer = client.close(file_id, attributes=True).expect(CloseResponse)
+    assert answer.flags == 0 and answer.end_of_file == 0
+    assert client.close(file_id).status == NtStatus.FILE_CLOSED
+    server.finish()
 
 
 # --- the connection that ends ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.teardown import close_open
 from smbd_uring.wire.const import CloseFlags
@@ -16,22 +17,28 @@ async def close(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.10."""
     body = CloseRequest.decode(request.message)
     opened = request.use_open(body.file_id)
-    answer = CloseResponse()
-    if body.flags & CloseFlags.POSTQUERY_ATTRIB:
-        facts = await refresh(request.engine, opened)
-        creation, access, write, change = times_of(facts)
-        answer = CloseResponse(
-            flags=CloseFlags.POSTQUERY_ATTRIB,
-            creation_time=creation,
-            last_access_time=access,
-            last_write_time=write,
-            change_time=change,
-            allocation_size=0 if opened.is_directory else facts.status.allocated,
-            end_of_file=0 if opened.is_directory else facts.status.size,
-            file_attributes=attributes_of(facts),
-        )
+    answer = await _attributes(request, opened) if body.flags & CloseFlags.POSTQUERY_ATTRIB else CloseResponse()
     if opened.closing:  # by another request, while this one asked for the attributes
         raise SmbError(NtStatus.FILE_CLOSED)
     await close_open(request.engine, opened, by=request)
     request.chain.opened = opened
     return Response(answer.encode())
+
+
+async def _attributes(request: Request, opened: Open) -> CloseResponse:
+    """The file's attributes; none when they cannot be had, which is no reason to keep the handle open."""
+    try:
+        facts = await refresh(request.engine, opened)
+    except OSError:
+        return CloseResponse()
+    creation, access, write, change = times_of(facts)
+    return CloseResponse(
+        flags=CloseFlags.POSTQUERY_ATTRIB,
+        creation_time=creation,
+        last_access_time=access,
+        last_write_time=write,
+        change_time=change,
+        allocation_size=0 if opened.is_directory else facts.status.allocated,
+        end_of_file=0 if opened.is_directory else facts.status.size,
+        file_attributes=attributes_of(facts),
+    )
