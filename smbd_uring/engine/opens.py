@@ -8,10 +8,11 @@ as one of them does, and while its last close unlinks it, so that nobody opens w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.share_modes import conflicts
-from smbd_uring.ports import Credentials, FileFacts, Handle
+from smbd_uring.ports import Credentials, FileFacts, Handle, ShareRoot
 from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
@@ -23,15 +24,50 @@ if TYPE_CHECKING:
 Identity = tuple[int, int]
 
 
+@dataclass(slots=True)
+class Deletion:
+    """A name that goes with the last handle of its file: below which root, and as whom.
+
+    The last handle may be anybody's, by another name and through another share; its owner need not be allowed to
+    delete anything.  `root.handle` may be closed by then, `share_path` leads to it again.
+    """
+
+    share_path: str
+    root: ShareRoot
+    components: tuple[str, ...]
+    credentials: Credentials
+
+
 class File:
     """What the opens of one inode share."""
 
-    __slots__ = ("delete_pending", "identity", "opens")
+    __slots__ = ("deletion", "identity", "opens")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.opens: set[Open] = set()
-        self.delete_pending = False
+        self.deletion: Deletion | None = None
+
+    @property
+    def delete_pending(self) -> bool:
+        """Whether it was marked for deletion."""
+        return self.deletion is not None
+
+    def mark_for_deletion(self, opened: Open) -> None:
+        """Delete the name of `opened` with the last handle; a mark that is there stays."""
+        root = opened.tree.root
+        assert root is not None
+        if self.deletion is None:
+            self.deletion = Deletion(opened.tree.share.path, root, opened.components, opened.credentials)
+
+    def renamed(self, share_path: str, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+        """The name `old` of the file became `new`: everything that knows it by that name follows."""
+        for opened in self.opens:
+            if opened.components == old and opened.tree.share.path == share_path:
+                opened.components = new
+        deletion = self.deletion
+        if deletion is not None and deletion.components == old and deletion.share_path == share_path:
+            deletion.components = new
 
     def refuses(self, granted_access: int, share_access: int, besides: Open | None = None) -> bool:
         """Whether an open with these masks would violate the share modes of the opens there are."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import errno
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.opens import Open
+from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
 from smbd_uring.engine.session_states import SessionEvent
@@ -73,20 +74,32 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
     """[MS-FSA] 2.1.5.5: delete-on-close of this handle marks the file; the last handle of the file removes the name."""
     file = opened.file
     if opened.delete_on_close:
-        file.delete_pending = True
-    if not file.delete_pending or len(file.opens) > 1:
+        file.mark_for_deletion(opened)
+    if file.deletion is None or len(file.opens) > 1:
         return
-    root = opened.tree.root
-    assert root is not None
     try:
-        await engine.filesystem.delete(
-            root, opened.components, file.identity, opened.is_directory, opened.credentials
-        )
+        await _delete(engine, opened, file.deletion)
     except OSError as error:
         if error.errno == errno.ENOTEMPTY:  # a folder that was filled stays, as on Windows
             return
-        log.warning("deleting %s on close failed: %s", "\\".join(opened.components), error)
+        log.warning("deleting %s on close failed: %s", "\\".join(file.deletion.components), error)
     engine.opens.unlinked_generation += 1
+
+
+async def _delete(engine: Engine, opened: Open, deletion: Deletion) -> None:
+    """Take away the marked name, `opened` being the file's last handle.  OSError as the kernel gives it."""
+    tree, own_root = opened.tree, None
+    if tree.root is not None and tree.share.path == deletion.share_path:
+        handle = tree.root.handle
+    else:
+        handle = own_root = await engine.filesystem.open_root(deletion.share_path)
+    root = replace(deletion.root, handle=handle)
+    identity, is_directory = opened.file.identity, opened.is_directory
+    try:
+        await engine.filesystem.delete(root, deletion.components, identity, is_directory, deletion.credentials)
+    finally:
+        if own_root is not None:
+            await _close_handle(own_root)
 
 
 async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:

@@ -37,9 +37,7 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     engine.opens.unlinked_generation += 1
-    for other in opened.file.opens:
-        if other.components == old and other.tree.share.path == opened.tree.share.path:
-            other.components = final
+    opened.file.renamed(opened.tree.share.path, old, final)
 
 
 async def link(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -57,6 +55,7 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
         )
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    request.engine.opens.unlinked_generation += 1  # what had the name before has lost it
 
 
 def _target(root_directory: int, name: str) -> tuple[str, ...]:

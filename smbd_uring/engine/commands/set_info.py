@@ -49,6 +49,8 @@ async def set_info(request: Request) -> Response:
         setter = SETTERS.get(body.file_info_class)
         if setter is None:
             raise SmbError(NtStatus.INVALID_INFO_CLASS)
+        if len(body.buffer) < MINIMUM_SIZES[body.file_info_class]:
+            raise SmbError(NtStatus.INFO_LENGTH_MISMATCH)
         if not opened.tree.writable and body.file_info_class != FileInfoClass.POSITION:
             raise SmbError(NtStatus.ACCESS_DENIED)
         await setter(request, opened, memoryview(body.buffer))
@@ -141,7 +143,7 @@ async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -
     _need(opened, AccessMask.DELETE)
     delete = DispositionInformation.decode(buffer).delete_pending
     if not delete:
-        opened.file.delete_pending = False
+        opened.file.deletion = None
         opened.delete_on_close = False
         return
     if not opened.components:
@@ -153,7 +155,7 @@ async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -
         _handle(opened), opened.credentials
     ):
         raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
-    opened.file.delete_pending = True
+    opened.file.mark_for_deletion(opened)
 
 
 async def _set_position(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -176,6 +178,19 @@ async def _set_full_ea(request: Request, opened: Open, buffer: memoryview) -> No
     _need(opened, AccessMask.FILE_WRITE_EA)
     raise SmbError(NtStatus.EAS_NOT_SUPPORTED)
 
+
+MINIMUM_SIZES: dict[int, int] = {
+    FileInfoClass.BASIC: 40,
+    FileInfoClass.RENAME: 20,
+    FileInfoClass.LINK: 20,
+    FileInfoClass.DISPOSITION: 1,
+    FileInfoClass.POSITION: 8,
+    FileInfoClass.FULL_EA: 8,
+    FileInfoClass.MODE: 4,
+    FileInfoClass.ALLOCATION: 8,
+    FileInfoClass.END_OF_FILE: 8,
+}
+"""[MS-FSCC] 2.4: bytes below which a buffer cannot be the class; some clients send a rename without its padding."""
 
 SETTERS: dict[int, Setter] = {
     FileInfoClass.BASIC: _set_basic,
