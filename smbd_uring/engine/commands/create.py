@@ -159,9 +159,10 @@ async def _open_found(
         assert found.facts is not None
         _check_kind(plan, found.facts)
         granted = await _rights(request, plan, found, path_handle)
-        if request.engine.opens.unlinked_generation != generation:
-            facts = await Stat(path_handle)
-            if facts.link_count == 0:
+        while request.engine.opens.unlinked_generation != generation:
+            # a name that goes while this is looked at moves it once more
+            generation = request.engine.opens.unlinked_generation
+            if (await Stat(path_handle)).link_count == 0:
                 return None, CreateAction.OPENED
         opened = _enter(request, plan, found.components, found.facts, granted)
         opened.handle = await _open_for_data(opened, plan, path_handle)
