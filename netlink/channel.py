@@ -157,7 +157,12 @@ def companion_channel(state_directory: Path) -> Channel:
         end = _netlink_socket() if over_netlink else _unix_socket(state_directory / f"companion-{os.getpid()}.sock")
     except OSError as error:
         raise ChannelError(f"no socket to the server: {error}") from error
-    return Channel(end, peer)
+    companion = Channel(end, peer)
+    if over_netlink and companion.port == peer:
+        # The kernel gives a port out again once its owner is gone; whoever has it would talk to itself.
+        companion.close()
+        raise ChannelError(f"the server that announced itself in {state_directory} is gone; is it running?")
+    return companion
 
 
 def _netlink_socket() -> socket.socket:

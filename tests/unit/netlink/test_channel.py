@@ -113,6 +113,17 @@ def test_a_broken_announcement_is_refused(tmp_path: Path, text: str) -> None:
         companion_channel(tmp_path)
 
 
+def test_a_companion_that_got_a_dead_engines_port_does_not_talk_to_itself(tmp_path: Path) -> None:
+    engine = engine_channel(tmp_path)
+    port = engine.port
+    engine.close()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, NETLINK_USERSOCK) as next_owner:
+        next_owner.bind((0, 0))
+        assert next_owner.getsockname()[0] == port, "the kernel gives the port out again"
+    with pytest.raises(ChannelError, match="is it running"):
+        companion_channel(tmp_path)
+
+
 def test_a_socket_file_left_behind_is_in_nobodys_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "_netlink_socket", refused_netlink)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as killed:
