@@ -8,7 +8,11 @@ from smbd_uring.wire.const import HeaderFlags
 
 
 def cancel(request: Request) -> None:
-    """[MS-SMB2] 3.3.5.16: by AsyncId when the flag says so, else by MessageId; unknown ones are ignored."""
+    """[MS-SMB2] 3.3.5.16: by AsyncId when the flag says so, else by MessageId; unknown ones are ignored.
+
+    A request of another session than the CANCEL's counts as unknown: it would be another one's protection that was
+    checked.
+    """
     if not verify_cancel(request):
         return
     connection = request.connection
@@ -16,5 +20,6 @@ def cancel(request: Request) -> None:
         target = connection.async_requests.get(request.header.async_id)
     else:
         target = connection.requests.get(request.header.message_id)
-    if target is not None and target.cancel is not None:
+    session = connection.sessions.get(request.header.session_id)
+    if target is not None and target.session is session and target.cancel is not None:
         target.cancel()

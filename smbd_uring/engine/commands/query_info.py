@@ -88,7 +88,8 @@ async def query_info(request: Request) -> Response:
     if body.output_buffer_length < minimum:
         raise SmbError(NtStatus.INFO_LENGTH_MISMATCH)
     if len(encoded) > body.output_buffer_length:
-        cut = encoded[: body.output_buffer_length]
+        whole_entries_only = body.info_type == InfoType.FILE and body.file_info_class == FileInfoClass.STREAM
+        cut = b"" if whole_entries_only else encoded[: body.output_buffer_length]
         return Response(QueryInfoResponse(buffer=cut).encode(), status=NtStatus.BUFFER_OVERFLOW)
     return Response(QueryInfoResponse(buffer=encoded).encode())
 

@@ -93,7 +93,10 @@ def _session_for(request: Request, body: SessionSetupRequest) -> Session:
 
 def _new_session(request: Request) -> Session:
     connection, engine = request.connection, request.engine
-    if len(connection.sessions) >= limits.SESSIONS_PER_CONNECTION_MAX or len(engine.sessions) >= limits.SESSIONS_MAX:
+    sessions_max = limits.SESSIONS_PER_CONNECTION_MAX
+    if not connection.authenticated:
+        sessions_max = limits.SESSIONS_UNAUTHENTICATED_MAX
+    if len(connection.sessions) >= sessions_max or len(engine.sessions) >= limits.SESSIONS_MAX:
         raise SmbError(NtStatus.TOO_MANY_SESSIONS)
     session_id = 0
     while session_id in (0, 0xFFFF_FFFF) or session_id in engine.sessions:
