@@ -39,6 +39,8 @@ in a million."""
 
 DELETE_ON_CLOSE = 0x1000
 _numbers = count()
+_addresses = (f"127.{number >> 16 & 0x7F | 1}.{number >> 8 & 0xFF}.{number & 0xFF}" for number in count(1))
+"""Whoever fails to log on is not let in for a while, so each connection that does comes from elsewhere."""
 
 
 class HungUp(Exception):  # noqa: N818 - what the server may do at any time
@@ -48,8 +50,8 @@ class HungUp(Exception):  # noqa: N818 - what the server may do at any time
 class Connection:
     """One TCP connection that can log on and be abused after that."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection((LOOPBACK, port), PATIENCE_S)
+    def __init__(self, port: int, address: str = LOOPBACK) -> None:
+        self._socket = socket.create_connection((LOOPBACK, port), PATIENCE_S, (address, 0))
         self.message_id = 0
         self.session_id = 0
         self.tree_id = 0
@@ -194,7 +196,7 @@ def test_bad_frames_harm_nobody(server: Server, logged_on: bool) -> None:
     settled = None
     started = time.monotonic()
     while sent < FRAMES // RUNS:
-        connection = Connection(server.endpoint.port)
+        connection = Connection(server.endpoint.port, next(_addresses))
         if logged_on:
             connection.log_on(server.endpoint)
         elif chance.random() < 0.5:
