@@ -65,6 +65,8 @@ class CompanionProcess:
             self.tick(now)
             select.select([self.fileno()], [], [], LOOK_INTERVAL_S)
             self.readable(time.monotonic())
+            if self._supervisor is not None and self._supervisor.pid is None:
+                raise CompanionMissing("the companion ended as soon as it was started; its own message says why")
         return self._client.startup
 
     def reload(self) -> bool:
