@@ -111,7 +111,8 @@ class Channel:
                 log.warning("receiving failed: %s", error)
                 break
             pid, uid = _sender(ancillary)
-            if flags & socket.MSG_TRUNC or uid not in (0, os.geteuid()):
+            # A socket file's sender may have no address: nobody could answer it, and nobody could tell who it is.
+            if flags & socket.MSG_TRUNC or uid not in (0, os.geteuid()) or not address:
                 log.warning("a datagram of uid %s, process %s, was dropped", uid, pid)
                 continue
             datagrams.append(Datagram(data, address[0] if isinstance(address, tuple) else address, pid))

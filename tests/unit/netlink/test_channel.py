@@ -212,6 +212,19 @@ def test_what_another_user_sends_is_dropped(
     assert f"uid {STRANGER_UID}" in caplog.text
 
 
+def test_what_comes_from_a_socket_without_an_address_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given an engine that knows no companion yet, a sender without an address is not taken for the one it waits for."""
+    monkeypatch.setattr(channel, "_netlink_socket", refused_netlink)
+    with closing(engine_channel(tmp_path)) as engine, closing(companion_channel(tmp_path)) as companion:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nameless:
+            nameless.sendto(b"guess who", engine.path)
+        companion.send(b"friend")
+        assert [(datagram.data, datagram.sender) for datagram in arrived(engine)] == [(b"friend", companion.path)]
+    assert f"process {os.getpid()}, was dropped" in caplog.text
+
+
 def test_closing_takes_the_socket_file_away(engine: Channel, companion: Channel, transport: str) -> None:
     own = companion.path
     assert bool(own) == (transport == "unix")
