@@ -215,7 +215,7 @@ def test_what_another_user_sends_is_dropped(
 def test_what_comes_from_a_socket_without_an_address_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Given an engine that knows no companion yet, a sender without an address is not taken for the one it waits for."""
+    """Given an engine that knows no companion yet, a sender without an address is not taken for it."""
     monkeypatch.setattr(channel, "_netlink_socket", refused_netlink)
     with closing(engine_channel(tmp_path)) as engine, closing(companion_channel(tmp_path)) as companion:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nameless:
