@@ -69,11 +69,8 @@ class Listing:
         if len(entries) > limits.DIRECTORY_ENTRIES_MAX:
             raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
         await self._add_dots(engine)
-        if self.pattern == "*":
-            self._remaining = entries
-        else:
-            self._remaining = [entry for entry in entries if self._matches(entry.name)]
-        self._remaining.reverse()
+        entries.reverse()
+        self._remaining = entries
 
     def _matches(self, name: bytes) -> bool:
         try:
@@ -129,6 +126,9 @@ class Listing:
         batch = self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
         del self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
         batch.reverse()
+        if self.pattern != "*":
+            batch = [entry for entry in batch if self._matches(entry.name)]
+            await engine.scheduler.sleep(0)  # a costly pattern over a large folder keeps nobody else waiting
         self._described = await engine.filesystem.describe(
             root, handle, opened.components, batch, opened.credentials
         )
