@@ -87,8 +87,14 @@ class Supervisor:
 
     def _start(self, now: float) -> None:
         # stdin is closed and the group is its own, so that a terminal's Ctrl-C reaches the server alone
-        self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0, umask=0o077)
-        self._pidfd = os.pidfd_open(self._process.pid)
+        process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0, umask=0o077)
+        try:
+            self._pidfd = os.pidfd_open(process.pid)
+        except OSError:  # no descriptor is left: one whose end would go unseen is no help
+            process.kill()
+            process.wait()
+            raise
+        self._process = process
         self._started_at = now
 
     def _forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -211,6 +212,26 @@ def test_one_that_cannot_be_started_again_is_tried_later(
     assert failing.pid is None
     assert failing.next_deadline() == deadline + limits.COMPANION_RESTART_DELAY_MAX_S
     assert "cannot be started again" in caplog.text
+
+
+def test_one_that_cannot_be_watched_is_not_left_running(failing: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no descriptor for it, the companion is ended and tried again later, so there are never two."""
+    now = time.monotonic()
+    died(failing, now)
+    started: list[int] = []
+
+    def no_descriptor(pid: int) -> int:
+        started.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pidfd_open", no_descriptor)
+        deadline = failing.next_deadline()
+        assert deadline is not None
+        failing.tick(deadline)
+    assert [psutil.pid_exists(pid) for pid in started] == [False]
+    assert (failing.pid, failing.fileno()) == (None, None)
+    assert failing.next_deadline() == deadline + limits.COMPANION_RESTART_DELAY_MAX_S
 
 
 def test_what_it_says_of_itself_is_logged_once(failing: Supervisor, caplog: pytest.LogCaptureFixture) -> None:
