@@ -52,6 +52,10 @@ SEND_QUEUE_BYTES_RESUME: Final = 8 * MIB
 SEND_STALL_TIMEOUT_S: Final = 60.0
 """A peer that takes no byte of its replies for this long is gone or hostile."""
 
+UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX: Final = 256 * KIB
+"""The same before a session exists: a stranger who asks on and on and reads nothing (ECHO needs no session) is not
+read from any more."""
+
 OUTSTANDING_BYTES_MAX: Final = 64 * MIB
 """Request and reply payload bytes being worked on for one connection; beyond it reading pauses."""
 
@@ -73,6 +77,10 @@ ASYNC_REQUESTS_MAX: Final = 1024
 
 SESSIONS_PER_CONNECTION_MAX: Final = 64
 """Multi-user clients and terminal servers use one session a user on one connection."""
+
+SESSIONS_UNAUTHENTICATED_MAX: Final = 2
+"""Sessions that a connection may have begun before its first one is valid; a client needs one, and the strangers of
+every connection together leave room in the table."""
 
 SESSIONS_MAX: Final = 16384
 TREES_PER_SESSION_MAX: Final = 256
@@ -198,6 +206,8 @@ SHUTDOWN_DRAIN_S: Final = 3.0
 assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX
 assert SEND_BATCH_BYTES < SEND_QUEUE_BYTES_RESUME
 assert SEND_QUEUE_BYTES_RESUME < SEND_QUEUE_BYTES_MAX
+assert UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX < SEND_QUEUE_BYTES_RESUME
+assert CONNECTIONS_MAX * SESSIONS_UNAUTHENTICATED_MAX < SESSIONS_MAX
 assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
 assert OPENS_PER_SESSION_MAX <= OPENS_MAX
 assert COMPANION_HEARTBEAT_S < COMPANION_ANSWER_TIMEOUT_S

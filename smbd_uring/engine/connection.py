@@ -108,7 +108,10 @@ class Connection:
     @property
     def may_start(self) -> bool:
         """Whether one more frame may be worked on."""
-        return self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < limits.SEND_QUEUE_BYTES_MAX
+        queue_max = limits.SEND_QUEUE_BYTES_MAX
+        if not self.authenticated:
+            queue_max = limits.UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX
+        return self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < queue_max
 
     def charge(self, chain: Chain) -> None:
         """A frame is being worked on."""
