@@ -58,6 +58,8 @@ class Mountd:
         signal.signal(signal.SIGHUP, lambda *_: self._reread_soon())
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writing)
+        # Whoever started this process may have blocked it until now, so that none is lost.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         if self._announce() == Delivery.GONE:
             print("smbd-uring mountd: the server does not take messages; is it running?", file=sys.stderr)
             return 1

@@ -74,7 +74,10 @@ class CompanionProcess:
         pid = self._pid
         if pid is None:
             return False
-        os.kill(pid, signal.SIGHUP)
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except OSError:  # one that somebody else runs may be gone before it is missed, or be another user's
+            return False
         return True
 
     def status(self) -> dict[str, Any]:

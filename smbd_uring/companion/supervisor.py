@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,8 +87,13 @@ class Supervisor:
         self._forget()
 
     def _start(self, now: float) -> None:
-        # stdin is closed and the group is its own, so that a terminal's Ctrl-C reaches the server alone
-        process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0, umask=0o077)
+        # SIGHUP would end it before it can handle it; blocked, a reload asked for meanwhile waits until it can.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            # stdin is closed and the group is its own, so that a terminal's Ctrl-C reaches the server alone
+            process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, process_group=0, umask=0o077)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         try:
             self._pidfd = os.pidfd_open(process.pid)
         except OSError:  # no descriptor is left: one whose end would go unseen is no help
