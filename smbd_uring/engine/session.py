@@ -74,6 +74,7 @@ class Session:
         "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
         "is_anonymous", "is_guest", "keys", "next_tree_id", "opener", "opens", "preauth", "rounds", "sealer",
         "session_id", "setup_running", "signer", "signing_required", "state", "trees",
+        "waiting_for_close",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, session_id: int, preauth: PreauthIntegrity | None) -> None:
@@ -99,6 +100,7 @@ class Session:
         self.opens: dict[int, Open] = {}
         self.next_tree_id = 1
         self.expiry: Timer | None = None
+        self.waiting_for_close: list[Parking] = []
 
     def advance(self, event: SessionEvent) -> None:
         """Move along the table of `session_states`."""

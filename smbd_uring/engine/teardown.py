@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
-from smbd_uring.engine.session_states import SessionEvent
+from smbd_uring.engine.session_states import SessionEvent, SessionState
 from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, TellTreeDisconnect
 
 if TYPE_CHECKING:
@@ -131,15 +131,21 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:
 
 async def close_session(engine: Engine, session: Session, failed_logon: bool = False) -> None:
     """End a session with all it has.  The connection goes on; the client may log on again."""
-    if session.session_id not in engine.sessions:
+    if session.state is SessionState.CLOSED:
+        if session.session_id in engine.sessions:
+            parking = Parking(engine.scheduler)
+            session.waiting_for_close.append(parking)
+            await parking
         return
     session.advance(SessionEvent.FAILED if failed_logon else SessionEvent.CLOSE)
-    del engine.sessions[session.session_id]
     if session.expiry is not None:
         session.expiry.cancel()
     for tree in list(session.trees.values()):
         await close_tree(engine, tree)
+    del engine.sessions[session.session_id]
     session.connection.sessions.pop(session.session_id, None)
     if session.account_flags or failed_logon:
         flags = session.account_flags | (AccountFlags.BAD_PASSWORD if failed_logon else AccountFlags(0))
         await TellLogout(session.account, flags)
+    for parking in session.waiting_for_close:
+        parking.wake()

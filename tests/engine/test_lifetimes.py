@@ -17,6 +17,7 @@ from smbd_uring.wire.query import QueryDirectoryResponse
 from smbd_uring.wire.session import LogoffRequest, SessionSetupRequest
 from smbd_uring.wire.tree import TreeDisconnectRequest
 from tests.engine.servers import SERVER_GUID, SimulatedServer, TestedServer
+from tests.sim.driver import Weather
 from tests.support.client_messages import Message
 from tests.support.file_client import Messages
 from tests.support.ntlm_client import NtlmInitiator
@@ -143,3 +144,23 @@ def test_two_requests_that_list_one_handle_at_once_share_its_entries(server: Tes
             assert reply.status == NtStatus.NO_MORE_FILES
     found += [entry.file_name for entry in client.listing(folder)]
     assert sorted(found) == sorted([".", "..", *names])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_who_comes_back_waits_for_the_old_session_even_when_it_is_ending_already(seed: int) -> None:
+    """The server has noticed that the connection is gone, and is still closing files, when the client is back."""
+    server = SimulatedServer(EngineConfig(SERVER_GUID), seed, Weather(effect_delay_max_s=0.2))
+    client = server.client()
+    for number in range(5):
+        client.open(f"file {number}", disposition=CreateDisposition.OPEN_IF, share=0)
+    assert client.session is not None
+    old = client.session.session_id
+    client.transport.close()
+    server.settle(lambda engine: len(engine.connections) == 0)
+    assert server.engine.opens.count > 0
+    again = server.connect()
+    assert again.negotiate().status == NtStatus.SUCCESS
+    server.driver.weather = Weather(effect_delay_max_s=0.0001)
+    assert again.log_on("anna", "secret", previous_session_id=old).status == NtStatus.SUCCESS
+    assert server.engine.opens.count == 0
+    server.finish()

@@ -30,6 +30,7 @@ from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS
 from smbd_uring.engine.teardown import close_open
 from smbd_uring.ports import Allocate, CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
@@ -263,7 +264,7 @@ def _enter(
 ) -> Open:
     """Check what others do with the file and enter the open, without waiting in between."""
     session, tree, opens = request.session_of(), request.tree_of(), request.engine.opens
-    if session.session_id not in request.engine.sessions or tree.closing:
+    if session.state is SessionState.CLOSED or tree.closing:
         raise SmbError(NtStatus.USER_SESSION_DELETED)
     _check_room(request)
     file = opens.file_for(facts.status.identity)

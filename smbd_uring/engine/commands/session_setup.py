@@ -75,7 +75,7 @@ def _session_for(request: Request, body: SessionSetupRequest) -> Session:
     connection, engine = request.connection, request.engine
     if body.flags & SessionSetupFlags.BINDING:
         known = engine.sessions.get(request.header.session_id)
-        if connection.is_smb3 and known is None:
+        if connection.is_smb3 and (known is None or known.state is SessionState.CLOSED):
             raise SmbError(NtStatus.USER_SESSION_DELETED)
         raise SmbError(NtStatus.REQUEST_NOT_ACCEPTED)
     if engine.config.encryption is Encryption.REQUIRED and connection.cipher is None:
@@ -204,6 +204,8 @@ async def _succeed(
         _become_valid(engine, session, body, login, success)
         if body.previous_session_id not in (0, session.session_id):
             await _close_previous(engine, session, body.previous_session_id)
+            if not session.is_usable:  # it ended while the old one did
+                raise SmbError(NtStatus.USER_SESSION_DELETED)
     flags = SessionFlags(0)
     if session.is_guest:
         flags |= SessionFlags.IS_GUEST
@@ -264,7 +266,7 @@ def _arm_expiry(engine: Engine, session: Session) -> None:
 async def _close_previous(engine: Engine, session: Session, previous_session_id: int) -> None:
     """[MS-SMB2] 3.3.5.5.3: a client that came back replaces its old session; nobody else's can be ended this way."""
     previous = engine.sessions.get(previous_session_id)
-    if previous is None or previous is session or not previous.is_usable:
+    if previous is None or previous is session or previous.state is SessionState.IN_PROGRESS:
         return
     if previous.account != session.account or session.is_guest or session.is_anonymous:
         log.warning("%s: wanted to end a session of another account", session.connection.address)

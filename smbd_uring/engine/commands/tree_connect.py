@@ -11,6 +11,7 @@ from smbd_uring import limits
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.session import Session, Tree
+from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.teardown import close_tree
 from smbd_uring.ports import (
     AskShare,
@@ -126,7 +127,7 @@ async def _open_tree(
     root = None
     if not share.flags & ShareFlags.PIPE:
         root = await _open_root(request, share)
-    if session.session_id not in request.engine.sessions:
+    if session.state is SessionState.CLOSED:
         if root is not None:
             await CloseHandle(root.handle)
         raise SmbError(NtStatus.USER_SESSION_DELETED)
