@@ -111,6 +111,13 @@ LOGONS_DELAYED_PER_ADDRESS_MAX: Final = 16
 SECURITY_BLOB_BYTES_MAX: Final = 60 * KIB
 """A GSS token; see UNAUTHENTICATED_FRAME_BYTES_MAX."""
 
+# --- the log -----------------------------------------------------------------------------------------------------
+
+COMPLAINTS_PERIOD_S: Final = 10.0
+COMPLAINTS_PER_PERIOD_MAX: Final = 100
+"""Lines about what clients did wrong, in all, in one period: strangers can provoke them at will, and a log that fills
+the disk harms everybody."""
+
 # --- names and directories ---------------------------------------------------------------------------------------
 
 PATH_BYTES_MAX: Final = 4095

@@ -77,12 +77,14 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
     except SmbError as error:
         response = Response(encode_error_response(error.data), status=error.status)
     except MalformedMessage as error:
-        log.info("%s: malformed %s: %s", request.connection.address, request.command_name, error)
+        log.debug("%s: malformed %s: %s", request.connection.address, request.command_name, error)
         response = Response(encode_error_response(), status=NtStatus.INVALID_PARAMETER)
     except OSError as error:
         response = Response(encode_error_response(), status=status_of(error, request.command_name))
     except CompanionUnavailable as error:
-        log.warning("%s: %s: the companion did not answer: %s", request.connection.address, request.command_name, error)
+        request.engine.complain(
+            log, "%s: %s: the companion did not answer: %s", request.connection.address, request.command_name, error
+        )
         response = Response(encode_error_response(), status=NtStatus.IO_TIMEOUT)
     except ProtocolViolation:
         raise
@@ -154,7 +156,9 @@ def _check_protection(request: Request) -> None:
     if request.signed:
         _verify(request, session)
     elif session.signing_required:
-        log.warning("%s: unsigned %s on a session that signs", request.connection.address, request.command_name)
+        request.engine.complain(
+            log, "%s: unsigned %s on a session that signs", request.connection.address, request.command_name
+        )
         raise SmbError(NtStatus.ACCESS_DENIED)
     elif (
         command == Command.TREE_CONNECT
@@ -171,7 +175,9 @@ def _verify(request: Request, session: Session) -> None:
     header = request.header
     is_cancel = header.command == Command.CANCEL
     if not session.signer.verify(request.message, header.message_id, from_server=False, is_cancel=is_cancel):
-        log.warning("%s: wrong signature on %s", request.connection.address, request.command_name)
+        request.engine.complain(
+            log, "%s: wrong signature on %s", request.connection.address, request.command_name
+        )
         header.flags &= ~HeaderFlags.SIGNED
         raise SmbError(NtStatus.ACCESS_DENIED)
 

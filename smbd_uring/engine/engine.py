@@ -17,6 +17,7 @@ from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.commands import COMMANDS
+from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection
 from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.logon_delay import LogonDelays
@@ -55,6 +56,7 @@ class Engine:
         self.opens = OpenTable()
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
+        self._complaints = Complaints()
         self.request_counts: Counter[int] = Counter()
         self.bytes_read = 0
         self.bytes_written = 0
@@ -70,10 +72,10 @@ class Engine:
         if self._shutting_down:
             return False
         if len(self.connections) >= self.config.connections_max:
-            log.warning("%s: refused, %d connections are open", address, len(self.connections))
+            self.complain(log, "%s: refused, %d connections are open", address, len(self.connections))
             return False
         if self._connections_of[address] >= self.config.connections_per_address_max:
-            log.warning("%s: refused, it has %d connections already", address, self._connections_of[address])
+            self.complain(log, "%s: refused, it has %d connections already", address, self._connections_of[address])
             return False
         connection = Connection(self._driver, connection_id, address, self.config.credits_max)
         connection.authentication_timer = self.scheduler.call_at(
@@ -185,11 +187,15 @@ class Engine:
         else:
             self._work_off(connection)
 
+    def complain(self, about: logging.Logger, text: str, *arguments: object) -> None:
+        """Log what a client did wrong; every line that a client can provoke at will goes through here."""
+        self._complaints.warn(self.scheduler.now, about, text, *arguments)
+
     def violated(self, connection: Connection, reason: str) -> None:
         """The client broke the protocol: say so in the log and end its connection."""
         if connection.is_closed:
             return
-        log.warning("%s: connection ended: %s", connection.address, reason)
+        self.complain(log, "%s: connection ended: %s", connection.address, reason)
         self.disconnect(connection)
 
     def disconnect(self, connection: Connection) -> None:

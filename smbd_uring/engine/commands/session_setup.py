@@ -79,7 +79,7 @@ def _session_for(request: Request, body: SessionSetupRequest) -> Session:
             raise SmbError(NtStatus.USER_SESSION_DELETED)
         raise SmbError(NtStatus.REQUEST_NOT_ACCEPTED)
     if engine.config.encryption is Encryption.REQUIRED and connection.cipher is None:
-        log.warning("%s: refused, it cannot encrypt and the server insists", connection.address)
+        engine.complain(log, "%s: refused, it cannot encrypt and the server insists", connection.address)
         raise SmbError(NtStatus.ACCESS_DENIED)
     if request.header.session_id == 0:
         return _new_session(request)
@@ -138,7 +138,7 @@ async def _authenticate(request: Request, session: Session, body: SessionSetupRe
     except AuthenticationFailed as error:
         return await _fail(request, session, str(error), step.user, _status_of(error))
     except CompanionUnavailable as error:
-        log.warning("%s: logon of %r not possible: %s", request.connection.address, step.user, error)
+        engine.complain(log, "%s: logon of %r not possible: %s", request.connection.address, step.user, error)
         await close_session(engine, session)
         raise SmbError(NtStatus.NO_LOGON_SERVERS) from error
     return await _succeed(request, session, body, login, success)
@@ -173,7 +173,7 @@ async def _fail(
 ) -> Response:
     """The answer to a failed logon is held back the longer the more an address fails; the session is gone at once."""
     engine, connection = request.engine, request.connection
-    log.warning("%s: logon of %r failed: %s", connection.address, user, reason)
+    engine.complain(log, "%s: logon of %r failed: %s", connection.address, user, reason)
     request.session = None
     session.account = session.account or user
     # counted at once: what waits here has been judged, and nothing else may be until it counts
@@ -269,6 +269,6 @@ async def _close_previous(engine: Engine, session: Session, previous_session_id:
     if previous is None or previous is session or previous.state is SessionState.IN_PROGRESS:
         return
     if previous.account != session.account or session.is_guest or session.is_anonymous:
-        log.warning("%s: wanted to end a session of another account", session.connection.address)
+        engine.complain(log, "%s: wanted to end a session of another account", session.connection.address)
         return
     await close_session(engine, previous)

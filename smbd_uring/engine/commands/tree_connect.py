@@ -67,7 +67,9 @@ async def tree_connect(request: Request) -> Response:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
     share = await _share(body.path)
     if share.flags & ShareFlags.ENCRYPT_DATA and session.sealer is None:
-        log.warning("%s: share %s encrypts and this client cannot", request.connection.address, share.name)
+        request.engine.complain(
+            log, "%s: share %s encrypts and this client cannot", request.connection.address, share.name
+        )
         raise SmbError(NtStatus.ACCESS_DENIED)
 
     tree_id = session.allocate_tree_id()
