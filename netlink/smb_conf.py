@@ -56,6 +56,11 @@ SHARE_KEYS = frozenset(
     }
 )  # fmt: skip
 
+RESTRICTIONS_NOT_HEEDED = frozenset(
+    {"bind interfaces only", "hosts allow", "hosts deny", "interfaces", "root directory"}
+)
+"""Known keys that would keep somebody out and do not yet: whoever sets one must not believe that it works."""
+
 
 class ConfError(Exception):
     """The file cannot be used; the message names file and line and says what to do."""
@@ -159,6 +164,8 @@ def parse(text: str, file_name: str) -> Configuration:
             raise ConfError(f"{where}: {line!r} is neither [section] nor key = value; mend it or begin it with #")
         if current is None:
             raise ConfError(f"{where}: {key!r} stands before any section; put [global] or a share's name above it")
+        if key in RESTRICTIONS_NOT_HEEDED and value.strip():
+            log.warning("%s: `%s` is not heeded by this version: it restricts nothing", where, key)
         if key not in GLOBAL_KEYS and key not in SHARE_KEYS:
             log.debug("%s: %r is not known here and ignored", where, key)
         if not current.values.get(key):

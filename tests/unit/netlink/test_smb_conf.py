@@ -256,3 +256,12 @@ def test_any_value_is_of_its_kind_or_refused(value: str) -> None:
             assert read("path", 0) >= 0
         except ConfError as error:
             assert "smb.conf, line 2" in str(error)
+
+
+@pytest.mark.parametrize("key", sorted(smb_conf.RESTRICTIONS_NOT_HEEDED))
+def test_a_restriction_that_does_not_work_is_said(key: str, caplog: pytest.LogCaptureFixture) -> None:
+    smb_conf.parse(f"[data]\n{key} = 10.0.0.1\n", "smb.conf")
+    assert f"smb.conf, line 2: `{key}` is not heeded" in caplog.text
+    caplog.clear()
+    smb_conf.parse(f"[data]\n{key} =\n", "smb.conf")
+    assert not caplog.text
