@@ -67,9 +67,6 @@ CREDITS_MAX: Final = 8192
 CREDITS_UNAUTHENTICATED_MAX: Final = 64
 """Before a session is valid a client has nothing to pipeline."""
 
-OUTSTANDING_REQUESTS_MAX: Final = 8192
-"""Requests of one connection being worked on; CREDITS_MAX bounds it already, pending asynchronous ones included."""
-
 ASYNC_REQUESTS_MAX: Final = 1024
 """Requests of one connection that were answered STATUS_PENDING and wait (CHANGE_NOTIFY above all)."""
 

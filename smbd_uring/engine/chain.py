@@ -94,9 +94,6 @@ class Chain:
             segments = list(sealer.seal(segments, self.sealed_by.session_id))
         length = sum(len(segment) for segment in segments)
         self.connection.send([frame_prefix(length), *segments], length + 4)
-        for _, response in answers:
-            if response.after_send is not None:
-                response.after_send()
 
     def _message(self, request: Request, response: Response, is_last: bool) -> list[Buffer]:
         length = HEADER_SIZE + sum(len(segment) for segment in response.segments)

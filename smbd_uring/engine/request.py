@@ -27,23 +27,21 @@ if TYPE_CHECKING:
 class Response:
     """What a handler answers: a status and the body's segments ([MS-SMB2] 2.2: everything after the header).
 
-    `after_send` runs once the reply has been handed to the connection; `must_sign` asks for a signature whatever the
-    request had; `preauth` is updated with the reply's bytes ([MS-SMB2] 3.3.5.4, 3.3.5.5).
+    `must_sign` asks for a signature whatever the request had; `preauth` is updated with the reply's bytes ([MS-SMB2]
+    3.3.5.4, 3.3.5.5).
     """
 
-    __slots__ = ("after_send", "must_sign", "preauth", "segments", "status")
+    __slots__ = ("must_sign", "preauth", "segments", "status")
 
     def __init__(
         self,
         *segments: Buffer,
         status: NtStatus = NtStatus.SUCCESS,
-        after_send: Callable[[], None] | None = None,
         must_sign: bool = False,
         preauth: PreauthIntegrity | None = None,
     ) -> None:
         self.segments = segments
         self.status = status
-        self.after_send = after_send
         self.must_sign = must_sign
         self.preauth = preauth
 
