@@ -21,6 +21,7 @@ from smbd_uring.wire.ntstatus import NtStatus
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
 
+ROOT = 0
 GENERIC_READ = int(
     AccessMask.FILE_READ_DATA
     | AccessMask.FILE_READ_ATTRIBUTES
@@ -105,7 +106,7 @@ async def grant(
     writes = wanted & WRITE_DATA and stat.S_ISDIR(facts.status.mode)
     if writes or (wanted & CHANGES_OF_ATTRIBUTES and not _owns(tree, facts)):
         await CheckAccess(handle, os.W_OK, tree.credentials)
-    if wanted & AccessMask.FILE_EXECUTE:
+    if wanted & AccessMask.FILE_EXECUTE and tree.credentials.uid != ROOT:  # who may read everything may run it
         await CheckAccess(handle, os.X_OK, tree.credentials)
     if wanted & AccessMask.DELETE and not await _may_delete(engine, tree, components, handle, facts):
         raise SmbError(NtStatus.ACCESS_DENIED)
@@ -134,7 +135,7 @@ async def maximal_access(
 
 
 def _owns(tree: Tree, facts: FileFacts) -> bool:
-    return tree.credentials.uid in (0, facts.status.uid)
+    return tree.credentials.uid in (ROOT, facts.status.uid)
 
 
 async def _may_delete(
