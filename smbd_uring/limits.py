@@ -80,6 +80,9 @@ SESSIONS_UNAUTHENTICATED_MAX: Final = 2
 every connection together leave room in the table."""
 
 SESSIONS_MAX: Final = 16384
+SESSIONS_PER_ADDRESS_MAX: Final = 4096
+"""One address may not take every session either; a gateway with more users than this is served by a larger machine."""
+
 TREES_PER_SESSION_MAX: Final = 256
 OPENS_PER_SESSION_MAX: Final = 16384
 """Windows allows 16384 per session; smbtorture's maxfid asks for 10,000 and more."""
@@ -214,4 +217,5 @@ assert UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX < SEND_QUEUE_BYTES_RESUME
 assert CONNECTIONS_MAX * SESSIONS_UNAUTHENTICATED_MAX < SESSIONS_MAX
 assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
 assert OPENS_PER_SESSION_MAX <= OPENS_MAX
+assert SESSIONS_PER_CONNECTION_MAX <= SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
 assert COMPANION_HEARTBEAT_S < COMPANION_ANSWER_TIMEOUT_S

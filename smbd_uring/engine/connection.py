@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from smbd_uring import limits
 from smbd_uring.crypto.keys import PreauthIntegrity
 from smbd_uring.engine.credits import CreditWindow
+from smbd_uring.engine.networks import network_of
 from smbd_uring.ports import Buffer, Driver
 from smbd_uring.wire.const import Dialect, SigningAlgorithm
 from smbd_uring.wire.framing import FrameBuffer
@@ -34,8 +35,8 @@ class Connection:
         "_driver", "_next_async_id", "_reading_paused", "address", "async_requests", "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "preauth", "requests",
-        "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
+        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "network", "preauth",
+        "requests", "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
@@ -44,6 +45,8 @@ class Connection:
         self._reading_paused = False
         self.connection_id = connection_id
         self.address = address
+        self.network = network_of(address)
+        """What limits by address go by."""
         self.is_closed = False
         self.is_working_off = False
         self.frames = FrameBuffer(limits.UNAUTHENTICATED_FRAME_BYTES_MAX)

@@ -53,6 +53,9 @@ class Engine:
         self.scheduler = Scheduler(driver)
         self.connections: dict[int, Connection] = {}
         self.sessions: dict[int, Session] = {}
+        self.sessions_of: Counter[str] = Counter()
+        """Sessions by the network they come from."""
+        self.tree_count = 0
         self.opens = OpenTable()
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
@@ -74,16 +77,17 @@ class Engine:
         if len(self.connections) >= self.config.connections_max:
             self.complain(log, "%s: refused, %d connections are open", address, len(self.connections))
             return False
-        if self._connections_of[address] >= self.config.connections_per_address_max:
-            self.complain(log, "%s: refused, it has %d connections already", address, self._connections_of[address])
-            return False
         connection = Connection(self._driver, connection_id, address, self.config.credits_max)
+        open_already = self._connections_of[connection.network]
+        if open_already >= self.config.connections_per_address_max:
+            self.complain(log, "%s: refused, it has %d connections already", connection.network, open_already)
+            return False
         connection.authentication_timer = self.scheduler.call_at(
             now + limits.AUTHENTICATION_TIMEOUT_S, lambda: self._authentication_timed_out(connection)
         )
         self.connections[connection_id] = connection
         self._watch_sending(connection)
-        self._connections_of[address] += 1
+        self._connections_of[connection.network] += 1
         return True
 
     def data_received(self, connection_id: int, data: memoryview, now: float) -> None:
@@ -116,9 +120,9 @@ class Engine:
         connection = self.connections.pop(connection_id, None)
         if connection is None:
             return
-        self._connections_of[connection.address] -= 1
-        if not self._connections_of[connection.address]:
-            del self._connections_of[connection.address]
+        self._connections_of[connection.network] -= 1
+        if not self._connections_of[connection.network]:
+            del self._connections_of[connection.network]
         self._end(connection)
         self.scheduler.start(self._close_sessions(connection))
         self._turn_over()
@@ -159,6 +163,11 @@ class Engine:
     def status(self) -> dict[str, Any]:
         """What the server is doing, for `smbd-uring status`."""
         return describe(self)
+
+    @property
+    def has_descriptors(self) -> bool:
+        """Whether one more file or share root may be open."""
+        return self.opens.count + self.tree_count < self.config.opens_max
 
     # --- for requests --------------------------------------------------------------------------------------------
 

@@ -123,6 +123,7 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:
     tree.session.trees.pop(tree.tree_id, None)
     if tree.root is not None:
         await _close_handle(tree.root.handle)
+    engine.tree_count -= 1
     await TellTreeDisconnect(tree.session.session_id, tree.tree_id)
     tree.closed = True
     for parking in tree.waiting_for_close:
@@ -143,6 +144,10 @@ async def close_session(engine: Engine, session: Session, failed_logon: bool = F
     for tree in list(session.trees.values()):
         await close_tree(engine, tree)
     del engine.sessions[session.session_id]
+    network = session.connection.network
+    engine.sessions_of[network] -= 1
+    if not engine.sessions_of[network]:
+        del engine.sessions_of[network]
     session.connection.sessions.pop(session.session_id, None)
     if session.account_flags or failed_logon:
         flags = session.account_flags | (AccountFlags.BAD_PASSWORD if failed_logon else AccountFlags(0))

@@ -412,14 +412,21 @@ def test_a_handle_belongs_to_its_tree(server: TestedServer) -> None:
 
 
 def test_handles_are_limited_in_all(make_server: MakeServer) -> None:
-    server = make_server(opens_max=3)
-    client = server.client()
+    server = make_server(opens_max=4)
+    client = server.client()  # its tree holds the share's root open, which counts
     held = [client.open("", READ, options=DIRECTORY) for _ in range(3)]
     assert client.create("", READ, options=DIRECTORY).status == NtStatus.INSUFFICIENT_RESOURCES
     assert client.create("new", disposition=CREATE).status == NtStatus.INSUFFICIENT_RESOURCES
     assert server.files.names() == [], "nothing was made that could not be opened"
     client.close(held[0])
     assert client.create("", READ, options=DIRECTORY).status == NtStatus.SUCCESS
+
+
+def test_trees_hold_descriptors_too_and_are_limited_with_handles(make_server: MakeServer) -> None:
+    server = make_server(opens_max=2)
+    client = server.client()
+    client.open("", READ, options=DIRECTORY)
+    assert client.tree_connect("data").status == NtStatus.INSUFFICIENT_RESOURCES
 
 
 def test_handles_are_limited_per_session(server: TestedServer, monkeypatch: pytest.MonkeyPatch) -> None:

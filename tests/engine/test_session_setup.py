@@ -344,3 +344,13 @@ def test_signing_wanted_by_either_side_is_required(server: TestedServer) -> None
     client = stranger(server, security_mode=SecurityMode.SIGNING_ENABLED | SecurityMode.SIGNING_REQUIRED)
     assert client.log_on("anna", PASSWORD).status == NtStatus.SUCCESS
     assert server.inspect(lambda engine: [each.signing_required for each in engine.sessions.values()]) == [True]
+
+
+def test_sessions_are_limited_per_address(server: TestedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SESSIONS_PER_ADDRESS_MAX", 2)
+    first, second, third = (stranger(server) for _ in range(3))
+    assert first.log_on("anna", PASSWORD).status == NtStatus.SUCCESS
+    assert second.log_on("anna", PASSWORD).status == NtStatus.SUCCESS
+    assert third.log_on("anna", PASSWORD).status == NtStatus.TOO_MANY_SESSIONS
+    assert first.log_off().status == NtStatus.SUCCESS
+    assert third.log_on("anna", PASSWORD).status == NtStatus.SUCCESS

@@ -77,7 +77,7 @@ def _check_room(request: Request) -> None:
     session = request.session_of()
     if len(session.opens) >= limits.OPENS_PER_SESSION_MAX:
         raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
-    if request.engine.opens.count >= request.engine.config.opens_max:
+    if not request.engine.has_descriptors:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
 
 

@@ -9,6 +9,7 @@ from smbd_uring.engine.credits import charge_needed
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.ports import Handle, ReadAt, Stat, Synchronize, WriteAt
 from smbd_uring.wire.const import AccessMask, CreateOptions, WriteFlags
 from smbd_uring.wire.data import (
@@ -21,8 +22,6 @@ from smbd_uring.wire.data import (
 )
 from smbd_uring.wire.ntstatus import NtStatus
 
-READ_RIGHTS = int(AccessMask.FILE_READ_DATA | AccessMask.FILE_EXECUTE)
-WRITE_RIGHTS = int(AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA)
 OFFSET_MAX = (1 << 63) - 1
 FILE_BYTES_MAX = 0xFFF_FFFF_0000
 """[MS-FSA] 2.1.5.4: no byte can be written from here on; NTFS ends at 16 TiB less 64 KiB, and clients test for it."""

@@ -98,11 +98,14 @@ def _new_session(request: Request) -> Session:
         sessions_max = limits.SESSIONS_UNAUTHENTICATED_MAX
     if len(connection.sessions) >= sessions_max or len(engine.sessions) >= limits.SESSIONS_MAX:
         raise SmbError(NtStatus.TOO_MANY_SESSIONS)
+    if engine.sessions_of[connection.network] >= limits.SESSIONS_PER_ADDRESS_MAX:
+        raise SmbError(NtStatus.TOO_MANY_SESSIONS)
     session_id = 0
     while session_id in (0, 0xFFFF_FFFF) or session_id in engine.sessions:
         session_id = int.from_bytes(engine.entropy(SESSION_ID_BYTES), "little")
     session = Session(connection, session_id, connection.preauth.copy() if connection.preauth else None)
     engine.sessions[session_id] = session
+    engine.sessions_of[connection.network] += 1
     connection.sessions[session_id] = session
     request.session = session
     request.header.session_id = session_id
@@ -149,7 +152,7 @@ async def _check_account(
 ) -> tuple[LoginAnswer, Success]:
     """Ask the companion who this is and check what the client proved.  AuthenticationFailed when it proved nothing."""
     login = await AskLogin("" if step.anonymous else step.user)
-    if not step.anonymous and request.engine.logon_delays.is_full(request.connection.address):
+    if not step.anonymous and request.engine.logon_delays.is_full(request.connection.network):
         # before the proof is looked at: if only wrong ones ended here, that would tell which one is right
         raise ProtocolViolation(TOO_MANY_FAILURES)
     if login is None or login.flags & REFUSING_FLAGS or not login.flags & AccountFlags.OK:
@@ -177,12 +180,12 @@ async def _fail(
     request.session = None
     session.account = session.account or user
     # counted at once: what waits here has been judged, and nothing else may be until it counts
-    delay = engine.logon_delays.failed(connection.address, engine.scheduler.now)
+    delay = engine.logon_delays.failed(connection.network, engine.scheduler.now)
     await close_session(engine, session, failed_logon=True)
     if delay is None:
         raise ProtocolViolation(TOO_MANY_FAILURES)
     await engine.scheduler.sleep(delay)
-    engine.logon_delays.answered(connection.address)
+    engine.logon_delays.answered(connection.network)
     raise SmbError(status)
 
 
@@ -198,7 +201,7 @@ async def _succeed(
     is_new = session.state is SessionState.IN_PROGRESS
     session.advance(SessionEvent.AUTHENTICATED)
     if not (success.anonymous or login.flags & AccountFlags.GUEST_ACCOUNT):  # who proved nothing is forgiven nothing
-        engine.logon_delays.succeeded(connection.address)
+        engine.logon_delays.succeeded(connection.network)
     _arm_expiry(engine, session)
     if is_new:
         _become_valid(engine, session, body, login, success)

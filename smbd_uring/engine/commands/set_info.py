@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.commands.rename import link, rename
-from smbd_uring.engine.create_plan import ATTRIBUTES_STORED
+from smbd_uring.engine.create_plan import ATTRIBUTES_STORED, ATTRIBUTES_VALID
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.opens import Open
@@ -34,7 +34,7 @@ SIZE_MAX = (1 << 63) - 1
 TIME_UNCHANGED = (0, 0xFFFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFE)
 """[MS-FSCC] 2.4.7: 0 leaves a time alone; -1 and -2 stop and resume implicit updates of this handle."""
 
-ATTRIBUTES_SETTABLE = 0x0000_7FB7 | FileAttributes.DIRECTORY
+ATTRIBUTES_SETTABLE = ATTRIBUTES_VALID | FileAttributes.DIRECTORY
 Setter = Callable[[Request, Open, memoryview], Awaitable[None]]
 
 

@@ -80,6 +80,7 @@ async def tree_connect(request: Request) -> Response:
         await TellTreeDisconnect(session.session_id, tree_id)
         raise
     session.trees[tree_id] = tree
+    request.engine.tree_count += 1
     request.header.tree_id = tree_id
     answer = TreeConnectResponse(
         share_type=ShareType.PIPE if tree.is_pipe else ShareType.DISK,
@@ -129,11 +130,21 @@ async def _open_tree(
     root = None
     if not share.flags & ShareFlags.PIPE:
         root = await _open_root(request, share)
-    if session.state is SessionState.CLOSED:
+    refusal = _refusal(request, session)
+    if refusal is not None:
         if root is not None:
             await CloseHandle(root.handle)
-        raise SmbError(NtStatus.USER_SESSION_DELETED)
+        raise SmbError(refusal)
     return Tree(session, tree_id, share, flags, root, credentials, maximal_access)
+
+
+def _refusal(request: Request, session: Session) -> NtStatus | None:
+    """What has changed while the companion and the file system were asked, that there can be no tree now."""
+    if session.state is SessionState.CLOSED:
+        return NtStatus.USER_SESSION_DELETED
+    if len(session.trees) >= limits.TREES_PER_SESSION_MAX or not request.engine.has_descriptors:
+        return NtStatus.INSUFFICIENT_RESOURCES
+    return None
 
 
 async def _open_root(request: Request, share: ShareAnswer) -> ShareRoot:
