@@ -145,7 +145,7 @@ DIRECTORY_BATCH_ENTRIES: Final = 512
 """Entries whose facts one step of a listing asks for; a 64 KiB reply holds about 500."""
 
 DIRECTORY_ENTRIES_MAX: Final = 4_000_000
-"""Names one open directory remembers while it is listed (about 100 bytes each)."""
+"""Names that the listings of one connection remember together while they go on (about 100 bytes each)."""
 
 SEARCH_PATTERN_CHARACTERS_MAX: Final = 255
 

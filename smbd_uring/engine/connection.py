@@ -35,8 +35,8 @@ class Connection:
         "_driver", "_next_async_id", "_reading_paused", "address", "async_requests", "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "network", "preauth",
-        "requests", "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
+        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "names_listed", "network",
+        "preauth", "requests", "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
@@ -52,6 +52,7 @@ class Connection:
         self.frames = FrameBuffer(limits.UNAUTHENTICATED_FRAME_BYTES_MAX)
         self.backlog: deque[memoryview] = deque()
         self.bytes_in_work = 0
+        self.names_listed = 0
         self.bytes_unsent = 0
         self.bytes_sent = 0
         self.credits = CreditWindow()

@@ -59,6 +59,18 @@ class Listing:
         self._next += 1
         self.given += 1
 
+    def release(self) -> None:
+        """Forget what was not given; the listing is over."""
+        self._remember(-len(self._remaining))
+        self._remaining = []
+
+    def _remember(self, names: int) -> None:
+        """Count names against what the connection's listings may remember."""
+        connection = self._opened.session.connection
+        if names > limits.DIRECTORY_ENTRIES_MAX - connection.names_listed:
+            raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
+        connection.names_listed += names
+
     async def _start(self, engine: Engine) -> None:
         if not WILDCARDS.intersection(self.pattern):
             await self._find_one(engine)
@@ -66,11 +78,10 @@ class Listing:
         handle = self._opened.handle
         assert handle is not None
         entries = await engine.filesystem.list_names(handle)
-        if len(entries) > limits.DIRECTORY_ENTRIES_MAX:
-            raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
-        await self._add_dots(engine)
+        self._remember(len(entries))
         entries.reverse()
         self._remaining = entries
+        await self._add_dots(engine)
 
     def _matches(self, name: bytes) -> bool:
         try:
@@ -125,6 +136,7 @@ class Listing:
         assert root is not None and handle is not None
         batch = self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
         del self._remaining[-limits.DIRECTORY_BATCH_ENTRIES :]
+        self._remember(-len(batch))
         batch.reverse()
         if self.pattern != "*":
             batch = [entry for entry in batch if self._matches(entry.name)]

@@ -48,6 +48,8 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         await opened.idle
     await _delete_if_last(engine, opened)
     engine.opens.remove(opened)
+    if opened.listing is not None:
+        opened.listing.release()
     if opened.handle is not None:
         handle, opened.handle = opened.handle, None
         await _close_handle(handle)

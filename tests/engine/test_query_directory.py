@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from smbd_uring import limits
 from smbd_uring.wire.const import AccessMask, CreateOptions, FileAttributes, FileInfoClass, QueryDirectoryFlags
 from smbd_uring.wire.fscc import DIRECTORY_CLASSES, decode_directory_listing
 from smbd_uring.wire.ntstatus import NtStatus
@@ -185,3 +186,21 @@ def test_two_handles_of_one_folder_are_listed_apart(server: TestedServer) -> Non
     assert len(names(client, folder, query_flags=SINGLE)) == 1
     assert len(names(client, other)) == 4
     assert len(names(client, folder)) == 3
+
+
+def test_what_the_listings_of_a_connection_remember_is_bounded(
+    server: TestedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DIRECTORY_ENTRIES_MAX", 7)
+    monkeypatch.setattr(limits, "DIRECTORY_BATCH_ENTRIES", 1)
+    for number in range(4):
+        server.files.add_file(f"file{number}", b"", 0o777)
+    client = server.client()
+    first, second = (
+        client.open("", AccessMask.FILE_LIST_DIRECTORY, options=CreateOptions.FILE_DIRECTORY_FILE) for _ in range(2)
+    )
+    single = QueryDirectoryFlags.RETURN_SINGLE_ENTRY
+    assert client.query_directory(first, query_flags=single).status == NtStatus.SUCCESS
+    assert client.query_directory(second, query_flags=single).status == NtStatus.INSUFFICIENT_RESOURCES
+    client.close(first)
+    assert client.query_directory(second, query_flags=single).status == NtStatus.SUCCESS

@@ -68,5 +68,7 @@ def _cursor(opened: Open, body: QueryDirectoryRequest) -> Listing:
         pattern = listing.pattern
     else:
         pattern = body.pattern or "*"
+    if listing is not None:
+        listing.release()
     opened.listing = Listing(opened, pattern)
     return opened.listing
