@@ -154,9 +154,6 @@ SEARCH_PATTERN_CHARACTERS_MAX: Final = 255
 COMPANION_ANSWER_TIMEOUT_S: Final = 2.0
 """ksmbd's IPC_WAIT_TIMEOUT: a logon or tree connect fails after it, established sessions do not notice."""
 
-COMPANION_MESSAGE_BYTES_MAX: Final = 16 * KIB
-"""KSMBD_IPC_MAX_MESSAGE_SIZE."""
-
 COMPANION_QUESTIONS_MAX: Final = 1024
 """Questions waiting for an answer; one more is answered as if the companion were away."""
 
