@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any
 
-from smbd_uring.ports import Driver, Effect
+from smbd_uring.ports import NOT_NOW, Driver, Effect
 
 log = logging.getLogger("smbd.engine")
 
@@ -182,16 +182,25 @@ class Scheduler:
         return self._timers[0][0] if self._timers else None
 
     def _step(self, task: Task, result: Any, error: BaseException | None) -> None:
-        try:
-            effect = task.coroutine.throw(error) if error is not None else task.coroutine.send(result)
-        except StopIteration:
-            self.tasks.discard(task)
-            return
-        except Exception:
-            self.tasks.discard(task)
-            log.exception("a coroutine of the engine failed by our own fault")
-            return
-        if isinstance(effect, Parking):
-            effect.park(task)
-        else:
-            self._driver.perform(task, effect)
+        """Run a coroutine until it has to wait; where the driver answers at once it does not."""
+        coroutine = task.coroutine
+        while True:
+            try:
+                effect = coroutine.throw(error) if error is not None else coroutine.send(result)
+            except StopIteration:
+                self.tasks.discard(task)
+                return
+            except Exception:
+                self.tasks.discard(task)
+                log.exception("a coroutine of the engine failed by our own fault")
+                return
+            if isinstance(effect, Parking):
+                effect.park(task)
+                return
+            try:
+                result, error = self._driver.perform_now(effect), None
+            except Exception as failure:
+                result, error = None, failure
+            if result is NOT_NOW:
+                self._driver.perform(task, effect)
+                return

@@ -28,6 +28,7 @@ from smbd_uring import limits
 from smbd_uring.loop.connection import Connection, Phase, prepare, shut
 from smbd_uring.loop.workers import Answer, WorkerPool
 from smbd_uring.ports import (
+    NOT_NOW,
     AskLogin,
     AskShare,
     AskTree,
@@ -175,6 +176,10 @@ class DriverBase(ABC):
         os.close(self.wakeup_fd)
 
     # --- for the engine: ports.Driver -----------------------------------------------------------------------
+
+    def perform_now(self, effect: Effect[Any]) -> Any:
+        """See `ports.Driver`."""
+        return NOT_NOW
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """See `ports.Driver`."""

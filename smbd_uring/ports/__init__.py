@@ -37,11 +37,13 @@ from smbd_uring.ports.effects import (
     WriteAt,
 )
 from smbd_uring.ports.protocols import (
+    NOT_NOW,
     Driver,
     FileFacts,
     Filesystem,
     Found,
     ListedEntry,
+    NotNow,
     PathMissing,
     ShareRoot,
 )
@@ -62,6 +64,7 @@ from smbd_uring.ports.questions import (
 )
 
 __all__ = [
+    "NOT_NOW",
     "AccountFlags",
     "Allocate",
     "AskLogin",
@@ -86,6 +89,7 @@ __all__ = [
     "ListedEntry",
     "LoginAnswer",
     "MakeDirectory",
+    "NotNow",
     "OpenAt",
     "PathMissing",
     "ReadAt",

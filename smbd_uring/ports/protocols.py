@@ -7,19 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, Final, Protocol
 
 from smbd_uring.ports.effects import Buffer, Credentials, DirectoryEntry, Effect, FileStatus, Handle
 
 # --- the engine's driver -----------------------------------------------------------------------------------------
 
 
+class NotNow(Enum):
+    """What `Driver.perform_now` answers when an effect has to wait for its turn."""
+
+    NOT_NOW = "not now"
+
+
+NOT_NOW: Final = NotNow.NOT_NOW
+
+
 class Driver(Protocol):
-    """Performs what the engine wants.  Every method only queues: none calls back into the engine before it returns.
+    """Performs what the engine wants.  No method calls back into the engine before it returns, and all but
+    `perform_now` only queue.
 
     A driver feeds the engine by `connection_made`, `data_received`, `data_sent`, `connection_lost`, `completed` and
     `tick`, one call at a time, all from one thread, each with `now` (seconds on a clock that never goes back).
     """
+
+    def perform_now(self, effect: Effect[Any]) -> Any:
+        """Perform `effect` at once where that takes no longer than queueing it would, and return its result; raise the
+        exception that `engine.completed` would be given otherwise.
+
+        NOT_NOW when the effect was not begun: it may have to wait for a device, a lock or the companion, or the driver
+        prefers to batch it.  The engine then hands it to `perform`.  A driver is free to answer NOT_NOW to everything.
+        The loop stands still meanwhile, so what is done here must be bounded.
+        """
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """Perform `effect` and later call `engine.completed(token, result, error, now)` exactly once."""

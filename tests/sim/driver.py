@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from smbd_uring import limits
 from smbd_uring.ports import (
+    NOT_NOW,
     AskLogin,
     AskShare,
     AskTree,
@@ -55,6 +56,9 @@ class Weather:
     """How rough the world is.  Times in seconds, sizes in bytes, probabilities from 0 to 1."""
 
     effect_delay_max_s: float = 0.005
+    effect_now_probability: float = 0.3
+    """Of an effect on files that is answered before the engine has finished asking."""
+
     network_delay_max_s: float = 0.002
     chunk_bytes_max: int = 1 << 16
     small_chunk_probability: float = 0.2
@@ -94,6 +98,12 @@ class SimulatedDriver:
         self._in_engine = False
 
     # --- for the engine ------------------------------------------------------------------------------------------
+
+    def perform_now(self, effect: Effect[Any]) -> Any:
+        """`ports.Driver.perform_now`."""
+        if isinstance(effect, _FOR_THE_COMPANION) or self._random.random() >= self.weather.effect_now_probability:
+            return NOT_NOW
+        return self.kernel.perform(effect)
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """`ports.Driver.perform`.  The effect happens when its time has come, not before."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smbd_uring.engine.scheduler import Parking, Scheduler
-from smbd_uring.ports import Buffer, Effect, Handle, Synchronize
+from smbd_uring.ports import NOT_NOW, Buffer, Effect, Handle, Synchronize
 
 
 class Notebook:
@@ -16,6 +16,14 @@ class Notebook:
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, Effect[Any]]] = []
+        self.at_once: list[tuple[Effect[Any], Any]] = []
+        """Effects that are answered before the scheduler has finished asking, and the answers."""
+
+    def perform_now(self, effect: Effect[Any]) -> Any:
+        answer = next((answer for known, answer in self.at_once if known == effect), NOT_NOW)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         self.asked.append((token, effect))
@@ -55,6 +63,29 @@ def test_a_coroutine_runs_up_to_its_first_effect_and_goes_on_with_the_result(
     assert len(scheduler.tasks) == 1
     scheduler.completed(token, "done", None)
     assert story == ["started", "done"]
+    assert not scheduler.tasks
+
+
+def test_a_coroutine_goes_straight_on_where_the_driver_answers_at_once(
+    scheduler: Scheduler, driver: Notebook
+) -> None:
+    driver.at_once = [(Synchronize(Handle(1)), "one"), (Synchronize(Handle(2)), OSError(5, "broken disk"))]
+    story: list[object] = []
+
+    async def work() -> None:
+        story.append(await Synchronize(Handle(1)))
+        try:
+            await Synchronize(Handle(2))
+        except OSError as error:
+            story.append(error.errno)
+        story.append(await Synchronize(Handle(3)))
+
+    scheduler.start(work())
+    assert story == ["one", 5]
+    [(token, effect)] = driver.asked
+    assert effect == Synchronize(Handle(3)), "only what was not answered at once is queued"
+    scheduler.completed(token, "three", None)
+    assert story == ["one", 5, "three"]
     assert not scheduler.tasks
 
 
