@@ -74,7 +74,8 @@ def test_a_close_and_the_end_of_its_tree_do_not_wait_for_each_other(server: Test
 @pytest.mark.parametrize("end", [tree_disconnect, logoff])
 def test_a_create_that_fails_late_does_not_keep_its_tree_from_ending(seed: int, end: Ending) -> None:
     """The open is entered before its space is set aside; when that fails the end of the tree is closing it already."""
-    server = SimulatedServer(EngineConfig(SERVER_GUID), seed, Weather(effect_delay_max_s=0.5, effect_now_probability=0.0))
+    weather = Weather(effect_delay_max_s=0.5, effect_now_probability=0.0)
+    server = SimulatedServer(EngineConfig(SERVER_GUID), seed, weather)
     too_much = (1 << 62).to_bytes(8, "little")
     client = server.client()
     (create,) = client.send(
