@@ -13,8 +13,10 @@ from setuptools import Extension, setup
 NATIVE = "smbd_uring/_native"
 LIBRARIES = {
     "_buffers": ["uring"],
+    "_message_crypto": [],
     "_operation": ["uring"],
     "_core": ["uring"],
+    "_crypto": ["crypto"],
     "_ring": ["uring"],
     "_statx": [],
 }

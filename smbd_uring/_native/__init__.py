@@ -14,9 +14,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from smbd_uring._native._message_crypto import Opener as OpenerType
+    from smbd_uring._native._message_crypto import Sealer as SealerType
+    from smbd_uring._native._message_crypto import Signer as SignerType
     from smbd_uring._native._ring import Ring as RingType
 
-MODULES = ("_buffers", "_core", "_operation", "_ring", "_statx")
+MODULES = ("_buffers", "_core", "_crypto", "_message_crypto", "_operation", "_ring", "_statx")
 """Every compiled module; `setup.py` builds the same ones."""
 
 StatFields = tuple[int, int, int, int, int, int, int, int, int, int, int, int | None]
@@ -35,26 +38,53 @@ Ring: type[RingType] | None = None
 
 stat_entries: StatEntries | None = None
 
+Signer: type[SignerType] | None = None
+Sealer: type[SealerType] | None = None
+Opener: type[OpenerType] | None = None
+
 
 def _load() -> None:
-    global impl, why_not, Ring, stat_entries
+    global impl, why_not
     wanted = os.environ.get("SMBD_IMPL", "")
     if wanted not in ("", "native", "python"):
         raise ImportError(f"SMBD_IMPL must be native or python, not {wanted!r}")
     if wanted == "python":
         why_not = "SMBD_IMPL=python is set in the environment"
         return
-    try:
-        from smbd_uring._native._statx import stat_entries as native_stat_entries
+    missing = []
+    for load, package in ((_load_statx, None), (_load_ring, "liburing-dev"), (_load_crypto, "libssl-dev")):
+        try:
+            load()
+        except ImportError as error:
+            needed = "a C compiler" if package is None else f"{package} and a C compiler"
+            missing.append(f"{error}; install {needed}, then install smbd-uring again")
+    if not missing:
+        impl = "native"
+        return
+    why_not = "; ".join(missing)
+    if wanted == "native":
+        raise ImportError(f"SMBD_IMPL=native, but {why_not}")
 
-        stat_entries = native_stat_entries
-        from smbd_uring._native._ring import Ring as NativeRing
 
-        Ring, impl = NativeRing, "native"
-    except ImportError as error:
-        why_not = f"{error}; install liburing-dev and a C compiler, then install smbd-uring again"
-        if wanted == "native":
-            raise ImportError(f"SMBD_IMPL=native, but {why_not}") from error
+def _load_statx() -> None:
+    global stat_entries
+    from smbd_uring._native import _statx
+
+    stat_entries = _statx.stat_entries
+
+
+def _load_ring() -> None:
+    global Ring
+    from smbd_uring._native import _ring
+
+    Ring = _ring.Ring
+
+
+def _load_crypto() -> None:
+    global Signer, Sealer, Opener
+    from smbd_uring._native import _message_crypto
+
+    Signer, Sealer, Opener = _message_crypto.Signer, _message_crypto.Sealer, _message_crypto.Opener
 
 
 _load()

@@ -4,15 +4,11 @@
 # written as a number where it is used, guarded by the kernel's own probe.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from smbd_uring._native.uio cimport iovec
 
 cdef extern from "<sys/types.h>" nogil:
     ctypedef unsigned int mode_t
     ctypedef unsigned int socklen_t
-
-cdef extern from "<sys/uio.h>" nogil:
-    cdef struct iovec:
-        void *iov_base
-        size_t iov_len
 
 cdef extern from "<sys/socket.h>" nogil:
     cdef struct sockaddr:

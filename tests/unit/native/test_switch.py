@@ -16,7 +16,7 @@ from smbd_uring._native.remedies import remedy
 
 PROGRAM = """
 from smbd_uring import _native as n
-print(n.impl, n.Ring is None, n.stat_entries is None, n.why_not)
+print(n.impl, n.Ring is None, n.stat_entries is None, n.Signer is None, n.why_not)
 """
 ROOT = Path(__file__).parents[3]
 
@@ -30,11 +30,31 @@ def load(wanted: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_native_is_taken_where_it_is() -> None:
-    assert load("").stdout == load("native").stdout == "native False False None\n"
+    assert load("").stdout == load("native").stdout == "native False False False None\n"
 
 
 def test_python_is_taken_when_asked_for() -> None:
-    assert load("python").stdout == "python True True SMBD_IMPL=python is set in the environment\n"
+    assert load("python").stdout == "python True True True SMBD_IMPL=python is set in the environment\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "still_there", "package"),
+    [("_ring", ("Signer", "stat_entries"), "liburing-dev"), ("_message_crypto", ("Ring",), "libssl-dev")],
+)
+def test_what_one_library_lacks_costs_nothing_else(
+    module: str, still_there: tuple[str, ...], package: str
+) -> None:
+    program = (
+        f"import sys; sys.modules['smbd_uring._native.{module}'] = None\n"
+        "from smbd_uring import _native\n"
+        f"assert all(getattr(_native, name) is not None for name in {still_there})\n"
+        "print(_native.impl, _native.why_not)"
+    )
+    environment = {**os.environ, "SMBD_IMPL": ""}
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("python ")
+    assert f"install {package} and a C compiler" in answer.stdout
 
 
 def test_nonsense_is_refused() -> None:
@@ -70,7 +90,7 @@ def test_what_is_built_is_what_there_is() -> None:
     built = set(re.findall(r'^    "(_\w+)": \[', (ROOT / "setup.py").read_text(), re.MULTILINE))
     stubs = {path.stem for path in (ROOT / "smbd_uring/_native").glob("*.pyi")}
     assert sources == built == set(_native.MODULES)
-    assert stubs == sources - {"_buffers"}
+    assert stubs == sources - {"_buffers", "_crypto"}
 
 
 @pytest.mark.parametrize(
