@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import Final
 
 SIGNATURE: Final = b"NTLMSSP\0"
@@ -64,7 +64,7 @@ class MessageType(IntEnum):
     AUTHENTICATE = 3
 
 
-class NegotiateFlags(IntFlag):
+class NegotiateFlags(IntEnum):
     """[MS-NLMP] 2.2.2.5, those that are used here."""
 
     UNICODE = 0x0000_0001

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
 
 ROOT = 0
-GENERIC_READ = int(
+GENERIC_READ = (
     AccessMask.FILE_READ_DATA
     | AccessMask.FILE_READ_ATTRIBUTES
     | AccessMask.FILE_READ_EA
     | AccessMask.READ_CONTROL
     | AccessMask.SYNCHRONIZE
 )
-GENERIC_WRITE = int(
+GENERIC_WRITE = (
     AccessMask.FILE_WRITE_DATA
     | AccessMask.FILE_APPEND_DATA
     | AccessMask.FILE_WRITE_ATTRIBUTES
@@ -37,16 +37,16 @@ GENERIC_WRITE = int(
     | AccessMask.READ_CONTROL
     | AccessMask.SYNCHRONIZE
 )
-GENERIC_EXECUTE = int(
+GENERIC_EXECUTE = (
     AccessMask.FILE_EXECUTE | AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE
 )
-FILE_ALL_ACCESS = int(AccessMask.FILE_ALL_ACCESS)
+FILE_ALL_ACCESS: int = AccessMask.FILE_ALL_ACCESS
 VALID_BITS = 0xF31F_01FF
 """Bits that have a meaning in a desired access; anything else is refused."""
 
-READ_DATA = int(AccessMask.FILE_READ_DATA | AccessMask.FILE_READ_EA)
-WRITE_DATA = int(AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA)
-CHANGES = int(
+READ_DATA = AccessMask.FILE_READ_DATA | AccessMask.FILE_READ_EA
+WRITE_DATA = AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA
+CHANGES = (
     AccessMask.FILE_WRITE_DATA
     | AccessMask.FILE_APPEND_DATA
     | AccessMask.FILE_WRITE_EA
@@ -58,11 +58,9 @@ CHANGES = int(
 )
 """Rights that a tree which may not change anything never gives."""
 
-CHANGES_OF_ATTRIBUTES = int(
-    AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.FILE_WRITE_EA | AccessMask.FILE_DELETE_CHILD
-)
-OWNERS_OWN = int(AccessMask.WRITE_DAC | AccessMask.WRITE_OWNER)
-ALWAYS = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE)
+CHANGES_OF_ATTRIBUTES = AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.FILE_WRITE_EA | AccessMask.FILE_DELETE_CHILD
+OWNERS_OWN = AccessMask.WRITE_DAC | AccessMask.WRITE_OWNER
+ALWAYS = AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE
 
 
 def expand(desired_access: int) -> int:
@@ -70,7 +68,7 @@ def expand(desired_access: int) -> int:
 
     ACCESS_DENIED for bits that mean nothing here, and for no right but to wait (SYNCHRONIZE).
     """
-    if desired_access & ~VALID_BITS or desired_access & ~int(AccessMask.SYNCHRONIZE) == 0:
+    if desired_access & ~VALID_BITS or desired_access & ~AccessMask.SYNCHRONIZE == 0:
         raise SmbError(NtStatus.ACCESS_DENIED)
     expanded = desired_access & ~0xF000_0000
     if desired_access & AccessMask.GENERIC_READ:
@@ -93,7 +91,7 @@ async def grant(
 
     Reading a file or directory and writing a file are not asked for here: opening it with those flags asks the kernel.
     """
-    wanted = desired & ~int(AccessMask.MAXIMUM_ALLOWED)
+    wanted = desired & ~AccessMask.MAXIMUM_ALLOWED
     if not tree.writable and wanted & CHANGES:
         raise SmbError(NtStatus.ACCESS_DENIED)
     if desired & AccessMask.MAXIMUM_ALLOWED:
@@ -131,7 +129,7 @@ async def maximal_access(
         granted |= AccessMask.DELETE
     if not tree.writable:
         granted &= ~CHANGES
-    return int(granted)
+    return granted
 
 
 def _owns(tree: Tree, facts: FileFacts) -> bool:

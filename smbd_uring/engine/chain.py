@@ -124,7 +124,7 @@ class Chain:
             status=response.status,
             command=asked.command,
             credits=0,
-            flags=int(flags),
+            flags=flags,
             message_id=asked.message_id,
             tree_id=asked.tree_id,
             session_id=asked.session_id,

@@ -24,16 +24,16 @@ from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.ntstatus import NtStatus
 
 OPTIONS_VALID = 0x00FF_FFFF
-OPTIONS_REFUSED = int(
+OPTIONS_REFUSED = (
     CreateOptions.FILE_CREATE_TREE_CONNECTION
     | CreateOptions.FILE_OPEN_BY_FILE_ID
     | CreateOptions.FILE_RESERVE_OPFILTER
 )
 """Asked for by nobody over SMB; answered NOT_SUPPORTED, as Windows does."""
 
-SHARE_ACCESS_VALID = int(ShareAccess.READ | ShareAccess.WRITE | ShareAccess.DELETE)
+SHARE_ACCESS_VALID = ShareAccess.READ | ShareAccess.WRITE | ShareAccess.DELETE
 ATTRIBUTES_VALID = 0x0000_7FB7
-ATTRIBUTES_STORED = int(
+ATTRIBUTES_STORED = (
     FileAttributes.READONLY | FileAttributes.HIDDEN | FileAttributes.SYSTEM | FileAttributes.ARCHIVE
 )
 TRUNCATING = (CreateDisposition.SUPERSEDE, CreateDisposition.OVERWRITE, CreateDisposition.OVERWRITE_IF)
@@ -82,7 +82,7 @@ def plan_of(body: CreateRequest) -> CreatePlan:
     _check_numbers(body)
     options = body.create_options
     desired_access = expand(body.desired_access)
-    deletable = int(AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED)
+    deletable = AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED
     if options & CreateOptions.FILE_DELETE_ON_CLOSE and not desired_access & deletable:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     components = components_of(body.name)

@@ -3,10 +3,10 @@
 Knows: [MS-SMB2] 2.2.13, [MS-DTYP] 2.4.3, [MS-FSCC] 2.6.  Must not know: what grants or refuses them.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 
-class AccessMask(IntFlag):
+class AccessMask(IntEnum):
     """[MS-SMB2] 2.2.13.1.  For directories some bits have a second name."""
 
     FILE_READ_DATA = 0x0000_0001
@@ -36,7 +36,7 @@ class AccessMask(IntFlag):
     FILE_ALL_ACCESS = 0x001F_01FF
 
 
-class ShareAccess(IntFlag):
+class ShareAccess(IntEnum):
     """[MS-SMB2] 2.2.13."""
 
     READ = 0x1
@@ -55,7 +55,7 @@ class CreateDisposition(IntEnum):
     OVERWRITE_IF = 5
 
 
-class CreateOptions(IntFlag):
+class CreateOptions(IntEnum):
     """[MS-SMB2] 2.2.13."""
 
     FILE_DIRECTORY_FILE = 0x0000_0001
@@ -110,7 +110,7 @@ class OplockLevel(IntEnum):
     LEASE = 0xFF
 
 
-class FileAttributes(IntFlag):
+class FileAttributes(IntEnum):
     """[MS-FSCC] 2.6."""
 
     READONLY = 0x0000_0001

@@ -3,7 +3,7 @@
 Knows: [MS-FSCC] 2.3, 2.4, 2.5, 2.5.1.  Must not know: their layouts (`wire.fscc`, `wire.ioctl`).
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 
 class InfoType(IntEnum):
@@ -80,7 +80,7 @@ class FsInfoClass(IntEnum):
     POSIX = 100
 
 
-class FsAttributes(IntFlag):
+class FsAttributes(IntEnum):
     """[MS-FSCC] 2.5.1."""
 
     CASE_SENSITIVE_SEARCH = 0x0000_0001

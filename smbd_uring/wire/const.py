@@ -2,9 +2,11 @@
 
 Knows: commands, flags, dialects, capabilities.  Must not know: layouts.  Access rights and file attributes are in
 `access`, information classes and control codes in `classes`; both are re-exported here.
+
+Bits are members of an IntEnum, not an IntFlag: what `|` and `&` make of them are plain integers, and cost as little.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 from smbd_uring.wire.access import (
     AccessMask,
@@ -81,7 +83,7 @@ class Command(IntEnum):
     SERVER_TO_CLIENT_NOTIFICATION = 0x13
 
 
-class HeaderFlags(IntFlag):
+class HeaderFlags(IntEnum):
     """2.2.1.2."""
 
     SERVER_TO_REDIR = 0x0000_0001
@@ -104,14 +106,14 @@ class Dialect(IntEnum):
     SMB_3_1_1 = 0x0311
 
 
-class SecurityMode(IntFlag):
+class SecurityMode(IntEnum):
     """2.2.3."""
 
     SIGNING_ENABLED = 0x0001
     SIGNING_REQUIRED = 0x0002
 
 
-class Capabilities(IntFlag):
+class Capabilities(IntEnum):
     """2.2.3."""
 
     DFS = 0x01
@@ -160,13 +162,13 @@ class SigningAlgorithm(IntEnum):
     AES_GMAC = 0x0002
 
 
-class SessionSetupFlags(IntFlag):
+class SessionSetupFlags(IntEnum):
     """2.2.5."""
 
     BINDING = 0x01
 
 
-class SessionFlags(IntFlag):
+class SessionFlags(IntEnum):
     """2.2.6."""
 
     IS_GUEST = 0x0001
@@ -182,7 +184,7 @@ class ShareType(IntEnum):
     PRINT = 0x03
 
 
-class ShareFlag(IntFlag):
+class ShareFlag(IntEnum):
     """2.2.10."""
 
     MANUAL_CACHING = 0x0000_0000
@@ -204,7 +206,7 @@ class ShareFlag(IntFlag):
     ISOLATED_TRANSPORT = 0x0020_0000
 
 
-class ShareCapabilities(IntFlag):
+class ShareCapabilities(IntEnum):
     """2.2.10."""
 
     DFS = 0x08
@@ -215,27 +217,27 @@ class ShareCapabilities(IntFlag):
     REDIRECT_TO_OWNER = 0x100
 
 
-class CloseFlags(IntFlag):
+class CloseFlags(IntEnum):
     """2.2.15."""
 
     POSTQUERY_ATTRIB = 0x0001
 
 
-class ReadFlags(IntFlag):
+class ReadFlags(IntEnum):
     """2.2.19."""
 
     READ_UNBUFFERED = 0x01
     REQUEST_COMPRESSED = 0x02
 
 
-class WriteFlags(IntFlag):
+class WriteFlags(IntEnum):
     """2.2.21."""
 
     WRITE_THROUGH = 0x0000_0001
     WRITE_UNBUFFERED = 0x0000_0002
 
 
-class LockFlags(IntFlag):
+class LockFlags(IntEnum):
     """2.2.26.1."""
 
     SHARED_LOCK = 0x01
@@ -244,13 +246,13 @@ class LockFlags(IntFlag):
     FAIL_IMMEDIATELY = 0x10
 
 
-class IoctlFlags(IntFlag):
+class IoctlFlags(IntEnum):
     """2.2.31."""
 
     IS_FSCTL = 0x0000_0001
 
 
-class QueryDirectoryFlags(IntFlag):
+class QueryDirectoryFlags(IntEnum):
     """2.2.33."""
 
     RESTART_SCANS = 0x01
@@ -259,7 +261,7 @@ class QueryDirectoryFlags(IntFlag):
     REOPEN = 0x10
 
 
-class NotifyFlags(IntFlag):
+class NotifyFlags(IntEnum):
     """2.2.35."""
 
     WATCH_TREE = 0x0001

@@ -43,7 +43,7 @@ from smbd_uring.wire.ntstatus import NtStatus
 log = logging.getLogger("smbd.fs")
 
 FALLOC_FL_KEEP_SIZE = 1
-MODE_OPTIONS = int(
+MODE_OPTIONS = (
     CreateOptions.FILE_WRITE_THROUGH
     | CreateOptions.FILE_SEQUENTIAL_ONLY
     | CreateOptions.FILE_NO_INTERMEDIATE_BUFFERING
@@ -116,7 +116,7 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
             )
     except FileExistsError:
         return None
-    granted = plan.desired_access & ~int(AccessMask.MAXIMUM_ALLOWED)
+    granted = plan.desired_access & ~AccessMask.MAXIMUM_ALLOWED
     if plan.desired_access & AccessMask.MAXIMUM_ALLOWED:
         granted |= FILE_ALL_ACCESS
     facts = None
@@ -238,7 +238,7 @@ async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     attributes = plan.attributes | FileAttributes.ARCHIVE
     if attributes != opened.facts.attributes and root.store_dos_attributes:
         await request.engine.filesystem.set_attributes(
-            root, handle, opened.facts, int(attributes), None, opened.credentials
+            root, handle, opened.facts, attributes, None, opened.credentials
         )
     await refresh(request.engine, opened)
 

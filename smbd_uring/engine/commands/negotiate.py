@@ -113,10 +113,10 @@ def answer_smb1_negotiate(engine: Engine, connection: Connection, dialects: list
 
 def security_mode_of(engine: Engine) -> int:
     """What the server says of signing, in NEGOTIATE and again in VALIDATE_NEGOTIATE_INFO."""
-    mode = SecurityMode.SIGNING_ENABLED
+    mode: int = SecurityMode.SIGNING_ENABLED
     if engine.config.signing_required:
         mode |= SecurityMode.SIGNING_REQUIRED
-    return int(mode)
+    return mode
 
 
 def _greatest_common(engine: Engine, offered: tuple[int, ...]) -> Dialect | None:
@@ -177,7 +177,7 @@ def _choose_signing(offered: dict[int, Buffer], contexts: list[tuple[int, bytes]
 
 
 def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
-    capabilities = Capabilities(0)
+    capabilities = 0
     if dialect >= Dialect.SMB_2_1:
         capabilities |= Capabilities.LARGE_MTU
     client_encrypts = connection.client_capabilities & Capabilities.ENCRYPTION
@@ -185,7 +185,7 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
     if by_capability and client_encrypts and engine.config.encryption is not Encryption.OFF:
         capabilities |= Capabilities.ENCRYPTION
         connection.cipher = CipherId.AES_128_CCM
-    connection.capabilities = int(capabilities)
+    connection.capabilities = capabilities
     connection.server_security_mode = security_mode_of(engine)
     connection.dialect = dialect
 
@@ -195,7 +195,7 @@ def _response(
 ) -> NegotiateResponse:
     config = engine.config
     small = dialect == Dialect.SMB_2_0_2
-    capabilities = Capabilities.LARGE_MTU if dialect == Dialect.WILDCARD else Capabilities(connection.capabilities)
+    capabilities = Capabilities.LARGE_MTU if dialect == Dialect.WILDCARD else connection.capabilities
     return NegotiateResponse(
         security_mode=security_mode_of(engine),
         dialect_revision=dialect,

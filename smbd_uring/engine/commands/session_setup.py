@@ -209,7 +209,7 @@ async def _succeed(
             await _close_previous(engine, session, body.previous_session_id)
             if not session.is_usable:  # it ended while the old one did
                 raise SmbError(NtStatus.USER_SESSION_DELETED)
-    flags = SessionFlags(0)
+    flags = 0
     if session.is_guest:
         flags |= SessionFlags.IS_GUEST
     if session.is_anonymous:
@@ -217,7 +217,7 @@ async def _succeed(
     if session.encrypt_data:
         flags |= SessionFlags.ENCRYPT_DATA
     log.info("%s: %r logged on", connection.address, session.account)
-    answer = SessionSetupResponse(session_flags=int(flags), security_buffer=success.token)
+    answer = SessionSetupResponse(session_flags=flags, security_buffer=success.token)
     return Response(answer.encode(), must_sign=True)
 
 

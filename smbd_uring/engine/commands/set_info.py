@@ -101,7 +101,7 @@ def _attributes(opened: Open, asked: int) -> int | None:
     """The attributes to store, or None to leave them; 0 means no change, NORMAL means none of the others."""
     if asked == 0:
         return None
-    if asked & ~int(ATTRIBUTES_SETTABLE):
+    if asked & ~ATTRIBUTES_SETTABLE:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if asked & FileAttributes.DIRECTORY and not opened.is_directory:
         raise SmbError(NtStatus.INVALID_PARAMETER)

@@ -84,7 +84,7 @@ async def tree_connect(request: Request) -> Response:
     request.header.tree_id = tree_id
     answer = TreeConnectResponse(
         share_type=ShareType.PIPE if tree.is_pipe else ShareType.DISK,
-        share_flags=int(ShareFlag.ENCRYPT_DATA) if tree.encrypt_data else 0,
+        share_flags=ShareFlag.ENCRYPT_DATA if tree.encrypt_data else 0,
         capabilities=0,
         maximal_access=tree.maximal_access,
     )
@@ -125,7 +125,7 @@ async def _open_tree(
     request: Request, session: Session, share: ShareAnswer, tree_id: int, flags: TreeFlags
 ) -> Tree:
     writable = bool(flags & TreeFlags.WRITABLE)
-    maximal_access = int(AccessMask.FILE_ALL_ACCESS if writable else READ_ONLY_ACCESS)
+    maximal_access = AccessMask.FILE_ALL_ACCESS if writable else READ_ONLY_ACCESS
     credentials = _credentials(session, share)
     root = None
     if not share.flags & ShareFlags.PIPE:
