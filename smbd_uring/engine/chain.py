@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smbd_uring import limits
-from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.request import RELATED_OPERATIONS, SIGNED, Request, Response
+from smbd_uring.limits import FRAME_BYTES_MAX
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.error_response import encode_error_response
-from smbd_uring.wire.framing import frame_prefix
-from smbd_uring.wire.header import HEADER_SIZE, TRANSFORM_SIZE, Header
+from smbd_uring.wire.framing import PREFIX_SIZE, frame_prefix
+from smbd_uring.wire.header import ASYNC_COMMAND, HEADER_SIZE, TRANSFORM_SIZE
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 COMPOUND_ALIGNMENT = 8
 SIGNATURE_OFFSET = 48
+SERVER_TO_REDIR = int(HeaderFlags.SERVER_TO_REDIR)
+CANCEL = int(Command.CANCEL)
+PENDING = NtStatus.PENDING
+JOINED_BYTES_MAX = 2048
+"""A frame of at most this size leaves as one piece: copying it costs less than a second piece does."""
+
 _PADDING = bytes(COMPOUND_ALIGNMENT)
 
 
@@ -43,10 +49,10 @@ class Chain:
         "sealed_by", "session_id", "tree_id",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, sealed_by: Session | None, cost: int) -> None:
+    def __init__(self, connection: Connection, sealed_by: Session | None) -> None:
         self.connection = connection
         self.sealed_by = sealed_by
-        self.cost = cost
+        self.cost = 0
         """Payload bytes the frame and its reply may take; the connection's allowance is charged with it."""
         self.has_begun = False
         self.may_continue = False
@@ -55,16 +61,18 @@ class Chain:
         self.session_id = 0
         self.tree_id = 0
         self.create_failure: NtStatus | None = None
-        self._answers: list[tuple[Request, Response]] = []
+        self._answers: list[tuple[Request, Response, int]] = []
         self._length = TRANSFORM_SIZE
 
     def add(self, request: Request, response: Response) -> None:
         """Keep an answer until `flush`; what it does not fit into one frame with leaves before it."""
-        length = HEADER_SIZE + sum(len(segment) for segment in response.segments) + COMPOUND_ALIGNMENT
-        if length > limits.FRAME_BYTES_MAX - self._length:
+        length = HEADER_SIZE
+        for segment in response.segments:
+            length += len(segment)
+        if length + COMPOUND_ALIGNMENT > FRAME_BYTES_MAX - self._length:
             self.flush()
-        self._length += length
-        self._answers.append((request, response))
+        self._length += length + COMPOUND_ALIGNMENT
+        self._answers.append((request, response, length))
 
     def go_async(self, request: Request) -> None:
         """Answer `request`, the last of its compound, with STATUS_PENDING; its real answer comes later and alone.
@@ -73,7 +81,7 @@ class Chain:
         """
         assert request.is_last_of_chain and request.async_id == 0
         request.async_id = self.connection.register_async(request)
-        interim = Response(encode_error_response(), status=NtStatus.PENDING)
+        interim = Response(encode_error_response(), status=PENDING)
         self.add(request, interim)
         self.flush()
         request.let_go_of_message()
@@ -82,60 +90,57 @@ class Chain:
     def flush(self) -> None:
         """Send what was collected, as one frame."""
         answers, self._answers, self._length = self._answers, [], TRANSFORM_SIZE
-        if not answers or self.connection.is_closed:
+        connection = self.connection
+        if not answers or connection.is_closed:
             return
-        segments: list[Buffer] = []
-        for index, (request, response) in enumerate(answers):
-            is_last = index == len(answers) - 1
-            segments.extend(self._message(request, response, is_last))
+        segments: list[Buffer] = [b""]
+        following = len(answers)
+        for request, response, length in answers:
+            following -= 1
+            self._append_message(segments, request, response, length, is_last=following == 0)
         if self.sealed_by is not None:
             sealer = self.sealed_by.sealer
             assert sealer is not None, "opened with a key, so there is one to seal with"
-            segments = list(sealer.seal(segments, self.sealed_by.session_id))
-        length = sum(len(segment) for segment in segments)
-        self.connection.send([frame_prefix(length), *segments], length + 4)
+            segments[1:] = sealer.seal(segments[1:], self.sealed_by.session_id)
+        total = 0
+        for segment in segments:
+            total += len(segment)
+        segments[0] = frame_prefix(total)
+        total += PREFIX_SIZE
+        if total <= JOINED_BYTES_MAX:
+            segments = [b"".join(segments)]
+        connection.send(segments, total)
 
-    def _message(self, request: Request, response: Response, is_last: bool) -> list[Buffer]:
-        length = HEADER_SIZE + sum(len(segment) for segment in response.segments)
+    def _append_message(
+        self, segments: list[Buffer], request: Request, response: Response, length: int, is_last: bool
+    ) -> None:
+        """Add one answer of `length` bytes, header included, and its padding to a frame's segments."""
+        asked = request.header
         padding = 0 if is_last else -length % COMPOUND_ALIGNMENT
-        header = self._header(request, response)
-        if not is_last:
-            header.next_command = length + padding
+        flags = SERVER_TO_REDIR | (asked.flags & RELATED_OPERATIONS)
         signer = self._signer(request, response)
         if signer is not None:
-            header.flags |= HeaderFlags.SIGNED
-        encoded = bytearray(header.encode())
-        message: list[Buffer] = [encoded, *response.segments]
+            flags |= SIGNED
+        credit_response = 0
+        if request.async_id:
+            flags |= ASYNC_COMMAND
+        if not request.async_id or response.status == PENDING:
+            # [MS-SMB2] 3.3.4.1.2: the final answer gives none, they went out with the interim one
+            credit_response = self.connection.grant_credits(asked.credits)
+        next_command = 0 if is_last else length + padding
+        header = asked.encode_answer(
+            response.status, credit_response, flags, next_command, request.async_id
+        )
+        message: list[Buffer] = [header, *response.segments]
         if padding:
             message.append(_PADDING[:padding])
         if signer is not None:
-            is_cancel = header.command == Command.CANCEL
-            signature = signer.sign(message, header.message_id, from_server=True, is_cancel=is_cancel)
-            encoded[SIGNATURE_OFFSET:HEADER_SIZE] = signature
+            is_cancel = asked.command == CANCEL
+            signature = signer.sign(message, asked.message_id, from_server=True, is_cancel=is_cancel)
+            message[0] = header[:SIGNATURE_OFFSET] + signature
         if response.preauth is not None:
             response.preauth.update(b"".join(message))
-        return message
-
-    def _header(self, request: Request, response: Response) -> Header:
-        asked = request.header
-        flags = HeaderFlags.SERVER_TO_REDIR | (asked.flags & HeaderFlags.RELATED_OPERATIONS)
-        header = Header(
-            credit_charge=asked.credit_charge,
-            status=response.status,
-            command=asked.command,
-            credits=0,
-            flags=flags,
-            message_id=asked.message_id,
-            tree_id=asked.tree_id,
-            session_id=asked.session_id,
-        )
-        is_final_of_async = request.async_id != 0 and response.status != NtStatus.PENDING
-        if request.async_id:
-            header.flags |= HeaderFlags.ASYNC_COMMAND
-            header.async_id = request.async_id
-        if not is_final_of_async:  # [MS-SMB2] 3.3.4.1.2: credits went out with the interim answer
-            header.credits = self.connection.grant_credits(asked.credits)
-        return header
+        segments += message
 
     def _signer(self, request: Request, response: Response) -> Signer | None:
         """Who signs this answer, or None ([MS-SMB2] 3.3.4.1.1).
@@ -146,7 +151,7 @@ class Chain:
         session = request.session
         if session is None or session.signer is None or self.sealed_by is not None:
             return None
-        if response.status == NtStatus.PENDING:
+        if response.status == PENDING:
             return None
         if request.signed or session.signing_required or response.must_sign:
             return session.signer

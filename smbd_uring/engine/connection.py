@@ -32,11 +32,13 @@ class Connection:
     """State of one client's connection.  `dialect` is None until NEGOTIATE was answered."""
 
     __slots__ = (
-        "_driver", "_next_async_id", "_reading_paused", "address", "async_requests", "authenticated",
+        "_driver", "_next_async_id", "_reading_paused", "_send_queue_bytes_max", "address", "async_requests",
+        "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol", "names_listed", "network",
-        "preauth", "requests", "server_security_mode", "sessions", "signing_algorithm", "stall_timer",
+        "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol",
+        "names_listed", "network", "preauth", "requests", "server_security_mode", "sessions", "signing_algorithm",
+        "stall_timer", "supports_multi_credit",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
@@ -57,8 +59,13 @@ class Connection:
         self.bytes_sent = 0
         self.credits = CreditWindow()
         self.credits_max = credits_max
+        self.credits_span_max = min(limits.CREDITS_UNAUTHENTICATED_MAX, credits_max)
+        """How wide the window may be: a stranger's, then `credits_max`."""
+        self._send_queue_bytes_max = limits.UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX
         # what NEGOTIATE settles
         self.dialect: Dialect | None = None
+        self.supports_multi_credit = False
+        """Whether one request may take several credits: from 2.1 on."""
         self.multi_protocol = False
         self.client_guid = bytes(16)
         self.client_capabilities = 0
@@ -82,14 +89,16 @@ class Connection:
         """Whether the dialect is one of the 3.x family."""
         return self.dialect is not None and self.dialect >= Dialect.SMB_3_0
 
-    @property
-    def supports_multi_credit(self) -> bool:
-        """Whether one request may take several credits."""
-        return self.dialect is not None and self.dialect >= Dialect.SMB_2_1
+    def settle_dialect(self, dialect: Dialect) -> None:
+        """NEGOTIATE was answered."""
+        self.dialect = dialect
+        self.supports_multi_credit = dialect >= Dialect.SMB_2_1
 
     def authentication_succeeded(self, frame_bytes_max: int) -> None:
         """A session became valid: the stranger's limits no longer apply."""
         self.authenticated = True
+        self.credits_span_max = self.credits_max
+        self._send_queue_bytes_max = limits.SEND_QUEUE_BYTES_MAX
         self.frames.size_max = frame_bytes_max
         if self.authentication_timer is not None:
             self.authentication_timer.cancel()
@@ -97,8 +106,7 @@ class Connection:
 
     def grant_credits(self, requested: int) -> int:
         """Credits for one answer."""
-        span_max = self.credits_max if self.authenticated else limits.CREDITS_UNAUTHENTICATED_MAX
-        return self.credits.grant(requested, min(span_max, self.credits_max))
+        return self.credits.grant(requested, self.credits_span_max)
 
     def register_async(self, request: Request) -> int:
         """An id under which CANCEL finds a request that was answered STATUS_PENDING."""
@@ -112,14 +120,9 @@ class Connection:
     @property
     def may_start(self) -> bool:
         """Whether one more frame may be worked on."""
-        queue_max = limits.SEND_QUEUE_BYTES_MAX
-        if not self.authenticated:
-            queue_max = limits.UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX
-        return self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < queue_max
-
-    def charge(self, chain: Chain) -> None:
-        """A frame is being worked on."""
-        self.bytes_in_work += chain.cost
+        return (
+            self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < self._send_queue_bytes_max
+        )
 
     def refund(self, chain: Chain) -> None:
         """The frame is answered (or waits asynchronously); harmless the second time."""

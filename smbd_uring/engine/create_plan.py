@@ -36,6 +36,13 @@ ATTRIBUTES_VALID = 0x0000_7FB7
 ATTRIBUTES_STORED = (
     FileAttributes.READONLY | FileAttributes.HIDDEN | FileAttributes.SYSTEM | FileAttributes.ARCHIVE
 )
+DELETABLE = AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED
+DELETE_ON_CLOSE = int(CreateOptions.FILE_DELETE_ON_CLOSE)
+DIRECTORY_FILE = int(CreateOptions.FILE_DIRECTORY_FILE)
+NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
+DELEGATE = int(ImpersonationLevel.DELEGATE)
+OVERWRITE_IF = int(CreateDisposition.OVERWRITE_IF)
+ENCRYPTED = int(FileAttributes.ENCRYPTED)
 TRUNCATING = (CreateDisposition.SUPERSEDE, CreateDisposition.OVERWRITE, CreateDisposition.OVERWRITE_IF)
 CREATING = (
     CreateDisposition.SUPERSEDE,
@@ -52,75 +59,58 @@ class CreatePlan:
     components: tuple[str, ...]
     desired_access: int
     share_access: int
-    disposition: CreateDisposition
+    disposition: int
     options: int
     attributes: int
-    allocation_size: int
-    wants_maximal_access: bool
-    maximal_access_timestamp: int
-    wants_disk_id: bool
+    truncates: bool
+    """Whether an existing file loses its contents."""
+    creates: bool
+    """Whether a file that is not there is made."""
+    delete_on_close: bool
+    """Whether the file is to go when this handle does."""
     must_be_directory: bool
-
-    @property
-    def truncates(self) -> bool:
-        """Whether an existing file loses its contents."""
-        return self.disposition in TRUNCATING
-
-    @property
-    def creates(self) -> bool:
-        """Whether a file that is not there is made."""
-        return self.disposition in CREATING
-
-    @property
-    def delete_on_close(self) -> bool:
-        """Whether the file is to go when this handle does."""
-        return bool(self.options & CreateOptions.FILE_DELETE_ON_CLOSE)
+    allocation_size: int = 0
+    wants_maximal_access: bool = False
+    maximal_access_timestamp: int = 0
+    wants_disk_id: bool = False
 
 
 def plan_of(body: CreateRequest) -> CreatePlan:
     """Check a CREATE's parameters.  SmbError with the status that the first wrong one deserves."""
-    _check_numbers(body)
-    options = body.create_options
-    desired_access = expand(body.desired_access)
-    deletable = AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED
-    if options & CreateOptions.FILE_DELETE_ON_CLOSE and not desired_access & deletable:
+    desired_access = _check_numbers(body)
+    options, disposition = body.create_options, body.create_disposition
+    delete_on_close = options & DELETE_ON_CLOSE != 0
+    if delete_on_close and not desired_access & DELETABLE:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     components = components_of(body.name)
-    if body.name.endswith("\\") and options & CreateOptions.FILE_NON_DIRECTORY_FILE:
+    if options & NON_DIRECTORY_FILE and body.name.endswith("\\"):
         raise SmbError(NtStatus.OBJECT_NAME_INVALID)
     plan = CreatePlan(
-        components=components,
-        desired_access=desired_access,
-        share_access=body.share_access,
-        disposition=CreateDisposition(body.create_disposition),
-        options=options,
-        attributes=body.file_attributes & ATTRIBUTES_STORED,
-        allocation_size=0,
-        wants_maximal_access=False,
-        maximal_access_timestamp=0,
-        wants_disk_id=False,
-        must_be_directory=bool(options & CreateOptions.FILE_DIRECTORY_FILE),
-    )
-    _read_contexts(body, plan)
+        components, desired_access, body.share_access, disposition, options, body.file_attributes & ATTRIBUTES_STORED,
+        disposition in TRUNCATING, disposition in CREATING, delete_on_close, options & DIRECTORY_FILE != 0,
+    )  # fmt: skip
+    if body.contexts:
+        _read_contexts(body, plan)
     return plan
 
 
-def _check_numbers(body: CreateRequest) -> None:
+def _check_numbers(body: CreateRequest) -> int:
+    """Result: the desired access, `expand`ed."""
     options, disposition = body.create_options, body.create_disposition
-    if body.impersonation_level > ImpersonationLevel.DELEGATE:
+    if body.impersonation_level > DELEGATE:
         raise SmbError(NtStatus.BAD_IMPERSONATION_LEVEL)
-    if options & ~OPTIONS_VALID or disposition > CreateDisposition.OVERWRITE_IF:
+    if options & ~OPTIONS_VALID or disposition > OVERWRITE_IF:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if options & OPTIONS_REFUSED:
         raise SmbError(NtStatus.NOT_SUPPORTED)
-    expand(body.desired_access)
-    if body.file_attributes & FileAttributes.ENCRYPTED:
+    desired_access = expand(body.desired_access)
+    if body.file_attributes & ENCRYPTED:
         raise SmbError(NtStatus.ACCESS_DENIED)
     if body.share_access & ~SHARE_ACCESS_VALID or body.file_attributes & ~ATTRIBUTES_VALID:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    contradicts = options & CreateOptions.FILE_NON_DIRECTORY_FILE or disposition in TRUNCATING
-    if options & CreateOptions.FILE_DIRECTORY_FILE and contradicts:
+    if options & DIRECTORY_FILE and (options & NON_DIRECTORY_FILE or disposition in TRUNCATING):
         raise SmbError(NtStatus.INVALID_PARAMETER)
+    return desired_access
 
 
 def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:

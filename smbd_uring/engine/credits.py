@@ -37,6 +37,9 @@ class CreditWindow:
         index = message_id - self._low
         if index < 0 or charge < 1 or charge > self._high - message_id:
             return False
+        if index == 0 and charge == 1 and not self._used:  # the usual case: one after the other
+            self._low += 1
+            return True
         mask = ((1 << charge) - 1) << index
         if self._used & mask:
             return False
@@ -51,10 +54,12 @@ class CreditWindow:
 
         A client without any usable id is always given one, or it could never speak again.
         """
-        wanted = max(requested, 1)
-        granted = max(min(wanted, span_max - self.span), 0)
-        if granted == 0 and self.available == 0:
-            granted = 1
+        granted = requested or 1
+        room = span_max - (self._high - self._low)
+        if granted > room:
+            granted = max(room, 0)
+            if granted == 0 and self.available == 0:
+                granted = 1
         self._high += granted
         return granted
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.errors import SmbError, status_of
-from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.request import SUCCESS, Request, Response
 from smbd_uring.engine.session_states import SessionState
 from smbd_uring.ports import CompanionUnavailable
-from smbd_uring.wire.const import Command, Dialect, HeaderFlags
+from smbd_uring.wire.const import Command, Dialect
 from smbd_uring.wire.error_response import encode_error_response
 from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
 from smbd_uring.wire.ntstatus import NtStatus
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from smbd_uring.engine.session import Session
 
 log = logging.getLogger("smbd.engine")
+
+CLOSED, IN_PROGRESS, VALID = SessionState.CLOSED, SessionState.IN_PROGRESS, SessionState.VALID
+NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE = map(
+    int, (Command.NEGOTIATE, Command.SESSION_SETUP, Command.TREE_CONNECT, Command.CREATE)
+)
+UNSUCCESSFUL = int(NtStatus.UNSUCCESSFUL)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -44,28 +50,33 @@ class Entry:
 
 async def run_chain(requests: list[Request], chain: Chain, table: dict[int, Entry]) -> None:
     """Answer the requests of one frame, one after the other, as long as there is a connection.  Never raises."""
+    engine, connection = requests[0].engine, chain.connection
+    answered = 0
     try:
         for request in requests:
-            if chain.connection.is_closed:  # its sessions are being ended: none may begin any more
+            if connection.is_closed:  # its sessions are being ended: none may begin any more
                 break
             chain.add(request, await _answer(request, chain, table))
-            request.engine.request_finished(request)
+            engine.request_finished(request)
+            answered += 1
         chain.flush()
     except ProtocolViolation as violation:
-        requests[0].engine.violated(chain.connection, str(violation))
+        engine.violated(connection, str(violation))
     finally:
-        for request in requests:
-            request.engine.request_finished(request)
-        requests[0].engine.chain_finished(chain)
+        for request in requests[answered:]:
+            engine.request_finished(request)
+        engine.chain_finished(chain)
 
 
 async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Response:
+    header = request.header
     try:
         _inherit(request, chain)
-        entry = table.get(request.header.command)
+        entry = table.get(header.command)
         if entry is None:
             raise SmbError(NtStatus.INVALID_PARAMETER)
-        _check_negotiated(request)
+        if request.connection.dialect is None and header.command != NEGOTIATE:
+            raise ProtocolViolation(f"{request.command_name} before NEGOTIATE")
         _find_session(request, entry)
         _check_protection(request)
         if entry.needs_tree:
@@ -91,13 +102,13 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
     except Exception:
         log.exception("%s: %s failed by our own fault", request.connection.address, request.command_name)
         response = Response(encode_error_response(), status=NtStatus.INTERNAL_ERROR)
-    if response.status != NtStatus.SUCCESS:
+    if response.status is not SUCCESS:
         log.debug("%s: %s answered %s", request.connection.address, request.command_name, response.status.name)
     chain.has_begun = True
-    chain.session_id = request.header.session_id
-    chain.tree_id = request.header.tree_id
-    if request.header.command == Command.CREATE:
-        failed = response.status >= NtStatus.UNSUCCESSFUL
+    chain.session_id = header.session_id
+    chain.tree_id = header.tree_id
+    if header.command == CREATE:
+        failed = response.status >= UNSUCCESSFUL
         chain.create_failure = response.status if failed else None
         if failed:
             chain.opened = None
@@ -119,20 +130,16 @@ def _inherit(request: Request, chain: Chain) -> None:
         chain.opened = None
 
 
-def _check_negotiated(request: Request) -> None:
-    if request.connection.dialect is None and request.header.command != Command.NEGOTIATE:
-        raise ProtocolViolation(f"{request.command_name} before NEGOTIATE")
-
-
 def _find_session(request: Request, entry: Entry) -> None:
     session = request.connection.sessions.get(request.header.session_id)
-    if session is not None and session.state is not SessionState.CLOSED:
+    state = CLOSED if session is None else session.state
+    if state is not CLOSED:
         request.session = session
-    if not entry.needs_session:
+    if state is VALID or not entry.needs_session:
         return
-    if request.session is None or request.session.state is SessionState.IN_PROGRESS:
+    if state is CLOSED or state is IN_PROGRESS:
         raise SmbError(NtStatus.USER_SESSION_DELETED)
-    if request.session.state is SessionState.EXPIRED and not entry.allowed_when_expired:
+    if not entry.allowed_when_expired:
         raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
 
 
@@ -145,9 +152,9 @@ def _check_protection(request: Request) -> None:
             raise ProtocolViolation("a sealed frame with a request of another session")
         return
     command = request.header.command
-    if session is None or not session.is_usable or command == Command.NEGOTIATE:
+    if session is None or not session.is_usable or command == NEGOTIATE:
         return
-    if command == Command.SESSION_SETUP:  # it authenticates itself, but a signature that is there must be right
+    if command == SESSION_SETUP:  # it authenticates itself, but a signature that is there must be right
         if request.signed:
             _verify(request, session)
         return
@@ -161,7 +168,7 @@ def _check_protection(request: Request) -> None:
         )
         raise SmbError(NtStatus.ACCESS_DENIED)
     elif (
-        command == Command.TREE_CONNECT
+        command == TREE_CONNECT
         and request.connection.dialect == Dialect.SMB_3_1_1
         and not (session.is_guest or session.is_anonymous)
     ):
@@ -178,7 +185,7 @@ def _verify(request: Request, session: Session) -> None:
         request.engine.complain(
             log, "%s: wrong signature on %s", request.connection.address, request.command_name
         )
-        header.flags &= ~HeaderFlags.SIGNED
+        request.signed = False  # nor is the answer
         raise SmbError(NtStatus.ACCESS_DENIED)
 
 
@@ -195,9 +202,11 @@ def verify_cancel(request: Request) -> bool:
 
 
 def _find_tree(request: Request) -> None:
-    tree = request.session_of().trees.get(request.header.tree_id)
+    assert request.session is not None
+    tree = request.session.trees.get(request.header.tree_id)
     if tree is None or tree.closing:
         raise SmbError(NtStatus.NETWORK_NAME_DELETED)
     if tree.encrypt_data and request.chain.sealed_by is None:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    request.use_tree(tree)
+    tree.busy += 1  # until the request ends
+    request.tree = tree

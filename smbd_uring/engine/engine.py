@@ -101,7 +101,7 @@ class Engine:
         except ProtocolViolation as violation:
             self.violated(connection, str(violation))
         self._work_off(connection)
-        self._turn_over()
+        self.scheduler.run_ready()
 
     def data_sent(self, connection_id: int, count: int, now: float) -> None:
         """`count` more bytes of this connection's replies are with the kernel."""
@@ -112,7 +112,7 @@ class Engine:
         connection.bytes_unsent -= count
         connection.bytes_sent += count
         self._work_off(connection)
-        self._turn_over()
+        self.scheduler.run_ready()
 
     def connection_lost(self, connection_id: int, now: float) -> None:
         """The connection is gone, by whichever side."""
@@ -125,19 +125,19 @@ class Engine:
             del self._connections_of[connection.network]
         self._end(connection)
         self.scheduler.start(self._close_sessions(connection))
-        self._turn_over()
+        self.scheduler.run_ready()
 
     def completed(self, token: object, result: Any, error: BaseException | None, now: float) -> None:
         """An effect was performed."""
         self.scheduler.now = now
         self.scheduler.completed(token, result, error)
-        self._turn_over()
+        self.scheduler.run_ready()
 
     def tick(self, now: float) -> None:
         """Time passed."""
         self.scheduler.now = now
         self.scheduler.run_timers()
-        self._turn_over()
+        self.scheduler.run_ready()
 
     def next_deadline(self) -> float | None:
         """When `tick` wants to be called at the latest, or None."""
@@ -153,7 +153,7 @@ class Engine:
                 if request.cancel is not None:
                     request.cancel()
             self._disconnect_when_answered(connection)
-        self._turn_over()
+        self.scheduler.run_ready()
 
     @property
     def idle(self) -> bool:
@@ -173,7 +173,7 @@ class Engine:
 
     def start_chain(self, requests: list[Request], chain: Chain) -> None:
         """Begin to answer one frame's requests."""
-        chain.connection.charge(chain)
+        chain.connection.bytes_in_work += chain.cost
         for request in requests:
             self.request_counts[request.header.command] += 1
         self.scheduler.start(run_chain(requests, chain, COMMANDS))
@@ -181,9 +181,9 @@ class Engine:
     def request_finished(self, request: Request) -> None:
         """The request has its answer: forget it.  Harmless the second time."""
         request.finish()
-        connection = request.connection
-        if connection.requests.get(request.header.message_id) is request:
-            del connection.requests[request.header.message_id]
+        connection, message_id = request.connection, request.header.message_id
+        if connection.requests.get(message_id) is request:
+            del connection.requests[message_id]
         if request.async_id:
             connection.async_requests.pop(request.async_id, None)
 
@@ -216,20 +216,21 @@ class Engine:
 
     # --- inner workings ------------------------------------------------------------------------------------------
 
-    def _turn_over(self) -> None:
-        self.scheduler.run_ready()
-
     def _work_off(self, connection: Connection) -> None:
         """Start the frames that wait, as far as the connection's allowances reach.
 
         A frame that is answered at once calls this again; the loop that is running already goes on instead.
         """
-        if self._shutting_down or connection.is_working_off:
+        if connection.is_working_off or self._shutting_down:
+            return
+        backlog = connection.backlog
+        if not backlog:
+            connection.update_reading()
             return
         connection.is_working_off = True
         try:
-            while connection.backlog and not connection.is_closed and connection.may_start:
-                receive_frame(self, connection, connection.backlog.popleft())
+            while backlog and not connection.is_closed and connection.may_start:
+                receive_frame(self, connection, backlog.popleft())
         except ProtocolViolation as violation:
             self.violated(connection, str(violation))
         finally:

@@ -9,6 +9,7 @@ system can store: what the kernel is given cannot climb, whatever the client sen
 from __future__ import annotations
 
 import string
+from functools import lru_cache
 
 from smbd_uring import limits
 from smbd_uring.engine.errors import SmbError
@@ -16,6 +17,10 @@ from smbd_uring.wire.ntstatus import NtStatus
 
 FORBIDDEN = frozenset('"*:<>?|/') | frozenset(chr(code) for code in range(0x20))
 """[MS-FSCC] 2.1.5.2, and the slash, which Linux would take for a separator.  The colon introduces a stream."""
+
+CACHED_CHARACTERS_MAX = 256
+CACHED_NAMES_MAX = 4096
+"""Names remembered with their components, and how long one may be: about 4 MiB when everything is full."""
 
 SHORT_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "$%'-_@~`!(){}^#&")
 DATA_STREAM = "::$DATA"
@@ -29,6 +34,12 @@ def components_of(name: str) -> tuple[str, ...]:
     SmbError: OBJECT_NAME_INVALID, OBJECT_PATH_NOT_FOUND (what is wrong is not the last component),
     OBJECT_PATH_SYNTAX_BAD (climbing out of the share), INVALID_PARAMETER (a leading separator).
     """
+    if len(name) <= CACHED_CHARACTERS_MAX:
+        return _cached(name)
+    return _split(name)
+
+
+def _split(name: str) -> tuple[str, ...]:
     if name.startswith("\\"):
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if name.upper().endswith(DATA_STREAM):
@@ -48,6 +59,10 @@ def components_of(name: str) -> tuple[str, ...]:
             _check(part, is_last=position == len(parts) - 1)
             components.append(part)
     return tuple(components)
+
+
+_cached = lru_cache(CACHED_NAMES_MAX)(_split)
+"""Clients ask for the same few names again and again; a refusal is not remembered."""
 
 
 def _check(component: str, is_last: bool) -> None:

@@ -28,6 +28,9 @@ from smbd_uring.wire.header import (
 )
 from smbd_uring.wire.negotiate import smb1_negotiate_dialects
 
+CANCEL = int(Command.CANCEL)
+SERVER_TO_REDIR = int(HeaderFlags.SERVER_TO_REDIR)
+
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.session import Session
@@ -35,16 +38,15 @@ if TYPE_CHECKING:
 
 def receive_frame(engine: Engine, connection: Connection, frame: memoryview) -> None:
     """Start whatever a frame asks for.  Raises ProtocolViolation where the connection must end."""
-    magic = bytes(frame[:4])
-    if magic == PROTOCOL_SMB1:
-        _receive_smb1(engine, connection, frame)
-        return
     sealed_by = None
-    if magic == PROTOCOL_TRANSFORM:
-        sealed_by, frame = _open_sealed(connection, frame)
-        magic = bytes(frame[:4])
-    if magic != PROTOCOL_SMB2:
-        raise ProtocolViolation(f"a frame that begins with {magic!r}")
+    if frame[:4] != PROTOCOL_SMB2:
+        if frame[:4] == PROTOCOL_SMB1:
+            _receive_smb1(engine, connection, frame)
+            return
+        if frame[:4] == PROTOCOL_TRANSFORM:
+            sealed_by, frame = _open_sealed(connection, frame)
+        if frame[:4] != PROTOCOL_SMB2:
+            raise ProtocolViolation(f"a frame that begins with {bytes(frame[:4])!r}")
     _start_requests(engine, connection, frame, sealed_by)
 
 
@@ -72,35 +74,31 @@ def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, me
 
 def _start_requests(engine: Engine, connection: Connection, frame: memoryview, sealed_by: Session | None) -> None:
     messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
-    headers = [Header.decode(message) for message in messages]
-    charge = sum(_charge(connection, header) for header in headers)
+    chain = Chain(connection, sealed_by)
+    requests: list[Request] = []
+    charge = 0
+    for message in messages:
+        request = Request(engine, connection, chain, Header.decode(message), message)
+        charge += request.charge
+        requests.append(request)
     cost = max(len(frame), charge * PAYLOAD_BYTES_PER_CREDIT)
     if cost > limits.OUTSTANDING_BYTES_MAX:
         raise ProtocolViolation(f"a frame whose requests may take {cost} bytes")
-    chain = Chain(connection, sealed_by, cost)
-    requests: list[Request] = []
-    for header, message in zip(headers, messages, strict=True):
-        if header.flags & HeaderFlags.SERVER_TO_REDIR:
+    chain.cost = cost
+    cancels = False
+    for request in requests:
+        header = request.header
+        if header.flags & SERVER_TO_REDIR:
             raise ProtocolViolation("a response where a request belongs")
-        request = Request(engine, connection, chain, header, message)
-        if header.command == Command.CANCEL:
+        if header.command == CANCEL:
+            cancels = True
             cancel(request)
-            continue
-        _take_message_ids(connection, header)
-        requests.append(request)
+        elif not connection.credits.take(header.message_id, request.charge):
+            # [MS-SMB2] 3.3.5.2.3: an id outside the window, or used before, ends the connection
+            raise ProtocolViolation(f"message id {header.message_id} (charge {request.charge}) is not in the window")
+    if cancels:
+        requests = [request for request in requests if request.header.command != CANCEL]
     if requests:
         for request in requests:
             connection.requests[request.header.message_id] = request
         engine.start_chain(requests, chain)
-
-
-def _take_message_ids(connection: Connection, header: Header) -> None:
-    """[MS-SMB2] 3.3.5.2.3: an id outside the window, or used before, ends the connection."""
-    charge = _charge(connection, header)
-    if not connection.credits.take(header.message_id, charge):
-        raise ProtocolViolation(f"message id {header.message_id} (charge {charge}) is not in the window")
-
-
-def _charge(connection: Connection, header: Header) -> int:
-    """Credits that a request pays; before 2.1 the field means nothing."""
-    return max(header.credit_charge, 1) if connection.supports_multi_credit else 1

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from smbd_uring.engine.session import Session, Tree
 
 
+SUCCESS = NtStatus.SUCCESS
+SIGNED = int(HeaderFlags.SIGNED)
+RELATED_OPERATIONS = int(HeaderFlags.RELATED_OPERATIONS)
+_NO_BYTES = memoryview(b"")
+
+
+def _nothing() -> None:
+    """What is to be cleaned up after most requests."""
+
+
 class Response:
     """What a handler answers: a status and the body's segments ([MS-SMB2] 2.2: everything after the header).
 
@@ -36,7 +46,7 @@ class Response:
     def __init__(
         self,
         *segments: Buffer,
-        status: NtStatus = NtStatus.SUCCESS,
+        status: NtStatus = SUCCESS,
         must_sign: bool = False,
         preauth: PreauthIntegrity | None = None,
     ) -> None:
@@ -55,34 +65,30 @@ class Request:
     """
 
     __slots__ = (
-        "async_id", "cancel", "chain", "cleanup", "connection", "engine", "header", "message", "opened", "session",
-        "tree",
+        "async_id", "cancel", "chain", "charge", "cleanup", "connection", "engine", "header", "message", "opened",
+        "related", "session", "signed", "tree",
     )  # fmt: skip
 
     def __init__(
         self, engine: Engine, connection: Connection, chain: Chain, header: Header, message: memoryview
     ) -> None:
+        self.signed = header.flags & SIGNED != 0
+        """Whether the request carries a signature (already verified when a handler runs)."""
+        self.related = header.flags & RELATED_OPERATIONS != 0
+        """Whether it continues the compound's previous request."""
         self.engine = engine
         self.connection = connection
         self.chain = chain
         self.header = header
+        self.charge = (header.credit_charge or 1) if connection.supports_multi_credit else 1
+        """Credits that it pays; before 2.1 the field means nothing."""
         self.message = message
         self.session: Session | None = None
         self.tree: Tree | None = None
         self.opened: Open | None = None
         self.async_id = 0
         self.cancel: Callable[[], None] | None = None
-        self.cleanup: Callable[[], None] = lambda: None
-
-    @property
-    def signed(self) -> bool:
-        """Whether the request carries a signature (already verified when a handler runs)."""
-        return bool(self.header.flags & HeaderFlags.SIGNED)
-
-    @property
-    def related(self) -> bool:
-        """Whether it continues the compound's previous request."""
-        return bool(self.header.flags & HeaderFlags.RELATED_OPERATIONS)
+        self.cleanup: Callable[[], None] = _nothing
 
     @property
     def is_last_of_chain(self) -> bool:
@@ -101,12 +107,6 @@ class Request:
         """The session; the dispatcher has made sure that there is one."""
         assert self.session is not None
         return self.session
-
-    def use_tree(self, tree: Tree) -> None:
-        """Count as a user of the tree until the request ends."""
-        assert self.tree is None
-        tree.busy += 1
-        self.tree = tree
 
     def tree_of(self) -> Tree:
         """The tree; the dispatcher has made sure that there is one."""
@@ -135,21 +135,21 @@ class Request:
 
     def let_go_of_message(self) -> None:
         """The handler has read all it wants: keep nothing of the frame alive, however long the request lives."""
-        self.message = memoryview(b"")
+        self.message = _NO_BYTES
 
     def finish(self) -> None:
         """The request is answered: nothing it held is held any longer."""
-        self.let_go_of_message()
-        self.stop_using_open()
+        self.message = _NO_BYTES
+        if self.opened is not None:
+            self.opened.release()
+            self.opened = None
         if self.tree is not None:
             self.tree.release()
             self.tree = None
         self.cancel = None
 
     def _find_open(self, file_id: FileId) -> Open | None:
-        if file_id == FILE_ID_ANY:
-            return self.chain.opened if self.related else None
         opened = self.session_of().opens.get(file_id.volatile)
-        if opened is None or opened.file_id != file_id:
-            return None
-        return opened
+        if opened is not None:
+            return opened if opened.file_id.persistent == file_id.persistent else None
+        return self.chain.opened if self.related and file_id == FILE_ID_ANY else None

@@ -116,21 +116,21 @@ class Scheduler:
         self.now = 0.0
         self.tasks: set[Task] = set()
         self._driver = driver
+        self._perform_now = driver.perform_now
         self._ready: list[Task] = []
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_count = 0
         self._cancelled_timers = 0
 
     def start(self, coroutine: Coroutine[Effect[Any], Any, None]) -> None:
-        """Run a coroutine up to its first effect.  It must not raise: it handles its own errors."""
-        task = Task(coroutine)
-        self.tasks.add(task)
-        self._step(task, None, None)
+        """Run a coroutine up to the first effect that has to be waited for; one that never waits leaves no task.  It
+        must not raise: it handles its own errors."""
+        self._step(coroutine, None, None, None)
 
     def completed(self, token: object, result: Any, error: BaseException | None) -> None:
         """The driver performed the effect that `token`'s coroutine waits for."""
         assert isinstance(token, Task)
-        self._step(token, result, error)
+        self._step(token.coroutine, token, result, error)
 
     def make_ready(self, task: Task) -> None:
         """Resume a parked task in the next `run_ready`."""
@@ -141,7 +141,7 @@ class Scheduler:
         while self._ready:
             ready, self._ready = self._ready, []
             for task in ready:
-                self._step(task, None, None)
+                self._step(task.coroutine, task, None, None)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once `now` reaches `when`."""
@@ -181,26 +181,33 @@ class Scheduler:
             self._cancelled_timers -= 1
         return self._timers[0][0] if self._timers else None
 
-    def _step(self, task: Task, result: Any, error: BaseException | None) -> None:
+    def _step(
+        self, coroutine: Coroutine[Effect[Any], Any, None], task: Task | None, result: Any, error: BaseException | None
+    ) -> None:
         """Run a coroutine until it has to wait; where the driver answers at once it does not."""
-        coroutine = task.coroutine
         while True:
             try:
-                effect = coroutine.throw(error) if error is not None else coroutine.send(result)
+                effect = coroutine.send(result) if error is None else coroutine.throw(error)
             except StopIteration:
-                self.tasks.discard(task)
-                return
+                break
             except Exception:
-                self.tasks.discard(task)
                 log.exception("a coroutine of the engine failed by our own fault")
-                return
-            if isinstance(effect, Parking):
-                effect.park(task)
-                return
-            try:
-                result, error = self._driver.perform_now(effect), None
-            except Exception as failure:
-                result, error = None, failure
-            if result is NOT_NOW:
+                break
+            parking = effect if isinstance(effect, Parking) else None
+            if parking is None:
+                try:
+                    result, error = self._perform_now(effect), None
+                except Exception as failure:
+                    result, error = None, failure
+                if result is not NOT_NOW:
+                    continue
+            if task is None:
+                task = Task(coroutine)
+                self.tasks.add(task)
+            if parking is not None:
+                parking.park(task)
+            else:
                 self._driver.perform(task, effect)
-                return
+            return
+        if task is not None:
+            self.tasks.discard(task)

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from smbd_uring.engine.scheduler import Parking, Timer
 
 
+VALID, EXPIRED = SessionState.VALID, SessionState.EXPIRED
+
+
 class Tree:
     """A tree connect: one session's use of one share.  `root` is None for IPC$."""
 
     __slots__ = (
-        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "maximal_access", "opens",
-        "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close",
+        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_pipe", "maximal_access",
+        "opens", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +39,10 @@ class Tree:
         self.tree_id = tree_id
         self.share = share
         self.flags = flags
+        self.writable = bool(flags & TreeFlags.WRITABLE)
+        """Whether this tree may change anything."""
+        self.is_pipe = bool(share.flags & ShareFlags.PIPE)
+        """Whether this is IPC$."""
         self.root = root
         self.credentials = credentials
         self.maximal_access = maximal_access
@@ -55,16 +62,6 @@ class Tree:
         self.busy -= 1
         if self.busy <= self.quiet_at and self.idle is not None:
             self.idle.wake()
-
-    @property
-    def writable(self) -> bool:
-        """Whether this tree may change anything."""
-        return bool(self.flags & TreeFlags.WRITABLE)
-
-    @property
-    def is_pipe(self) -> bool:
-        """Whether this is IPC$."""
-        return bool(self.share.flags & ShareFlags.PIPE)
 
 
 class Session:
@@ -109,7 +106,8 @@ class Session:
     @property
     def is_usable(self) -> bool:
         """Whether it was authenticated and is not gone (it may have expired)."""
-        return self.state in (SessionState.VALID, SessionState.EXPIRED)
+        state = self.state
+        return state is VALID or state is EXPIRED
 
     def allocate_tree_id(self) -> int:
         """A tree id that this session does not use: never 0, never the ANY value."""

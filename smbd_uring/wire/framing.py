@@ -16,11 +16,13 @@ KEEP_ALIVE_TYPE = 0x85
 """[RFC1002] 4.3.6: old stacks send it on an idle connection; it says nothing."""
 
 MAGIC_SIZE = 4
+LENGTH_MASK = 0x00FF_FFFF
+_PREFIX = struct.Struct(">I")
 
 
 def frame_prefix(length: int) -> bytes:
     """The prefix of a frame of `length` bytes."""
-    return struct.pack(">I", length)
+    return _PREFIX.pack(length)
 
 
 class FrameBuffer:
@@ -43,13 +45,24 @@ class FrameBuffer:
         ProtocolViolation for a frame that is too long, too short for any message, or of another type.
         """
         view = memoryview(data)
+        end = len(view)
         frames: list[memoryview] = []
         position = 0
-        while position < len(view):
+        while position < end:
             if self._frame is None:
-                position += self._take_prefix(view[position:])
+                if self._prefix or end - position < PREFIX_SIZE:
+                    position += self._take_prefix(view[position:])
+                    continue
+                length = self._frame_length(_PREFIX.unpack_from(view, position)[0])
+                position += PREFIX_SIZE
+                if 0 < length <= end - position:  # the usual case: all of it is there
+                    frames.append(memoryview(bytearray(view[position : position + length])))
+                    position += length
+                elif length:
+                    self._frame = bytearray(length)
+                    self._filled = 0
                 continue
-            count = min(len(self._frame) - self._filled, len(view) - position)
+            count = min(len(self._frame) - self._filled, end - position)
             self._frame[self._filled : self._filled + count] = view[position : position + count]
             self._filled += count
             position += count
@@ -62,15 +75,21 @@ class FrameBuffer:
         count = min(PREFIX_SIZE - len(self._prefix), len(view))
         self._prefix += view[:count]
         if len(self._prefix) == PREFIX_SIZE:
-            kind = self._prefix[0]
-            length = int.from_bytes(self._prefix[1:], "big")
+            length = self._frame_length(_PREFIX.unpack(self._prefix)[0])
             self._prefix.clear()
-            if kind == KEEP_ALIVE_TYPE and length == 0:
-                return count
-            if kind != MESSAGE_TYPE:
-                raise ProtocolViolation(f"a frame of type {kind:#04x}")
-            if not MAGIC_SIZE <= length <= self.size_max:
-                raise ProtocolViolation(f"a frame of {length} bytes where {self.size_max} are allowed")
-            self._frame = bytearray(length)
-            self._filled = 0
+            if length:
+                self._frame = bytearray(length)
+                self._filled = 0
         return count
+
+    def _frame_length(self, prefix: int) -> int:
+        """Bytes of the frame that a prefix announces, 0 for one that says nothing."""
+        length = prefix & LENGTH_MASK
+        if MAGIC_SIZE <= prefix <= self.size_max:  # MESSAGE_TYPE is 0
+            return length
+        kind = prefix >> 24
+        if kind == KEEP_ALIVE_TYPE and length == 0:
+            return 0
+        if kind != MESSAGE_TYPE:
+            raise ProtocolViolation(f"a frame of type {kind:#04x}")
+        raise ProtocolViolation(f"a frame of {length} bytes where {self.size_max} are allowed")

@@ -23,6 +23,10 @@ TRANSFORM_ENCRYPTED = 1
 
 _HEADER = struct.Struct("<4sHHIHHIIQQQ16s")
 _TRANSFORM = struct.Struct("<4s16s16sIHHQ")
+_NEXT_COMMAND = struct.Struct("<I")
+NEXT_COMMAND_OFFSET = 20
+ASYNC_COMMAND = int(HeaderFlags.ASYNC_COMMAND)
+NO_SIGNATURE = bytes(16)
 assert _HEADER.size == HEADER_SIZE and _TRANSFORM.size == TRANSFORM_SIZE
 
 
@@ -58,7 +62,7 @@ class Header:
         )
         if protocol != PROTOCOL_SMB2 or size != HEADER_SIZE:
             raise ProtocolViolation("something that is not an SMB2 header")
-        is_async = flags & HeaderFlags.ASYNC_COMMAND
+        is_async = flags & ASYNC_COMMAND
         return cls(
             charge, status, command, credit_count, flags, following, message_id,
             0 if is_async else ids >> 32, ids if is_async else 0, session_id, mac,
@@ -66,10 +70,18 @@ class Header:
 
     def encode(self) -> bytes:
         """The 64 bytes."""
-        ids = self.async_id if self.flags & HeaderFlags.ASYNC_COMMAND else self.tree_id << 32
+        ids = self.async_id if self.flags & ASYNC_COMMAND else self.tree_id << 32
         return _HEADER.pack(
             PROTOCOL_SMB2, HEADER_SIZE, self.credit_charge, self.status, self.command, self.credits, self.flags,
             self.next_command, self.message_id, ids, self.session_id, self.signature,
+        )  # fmt: skip
+
+    def encode_answer(self, status: int, credit_response: int, flags: int, next_command: int, async_id: int) -> bytes:
+        """The 64 bytes that answer this request, unsigned; `async_id` counts when `flags` has ASYNC_COMMAND."""
+        ids = async_id if flags & ASYNC_COMMAND else self.tree_id << 32
+        return _HEADER.pack(
+            PROTOCOL_SMB2, HEADER_SIZE, self.credit_charge, status, self.command, credit_response, flags,
+            next_command, self.message_id, ids, self.session_id, NO_SIGNATURE,
         )  # fmt: skip
 
 
@@ -110,7 +122,7 @@ def split_compound(frame: memoryview, requests_max: int) -> list[memoryview]:
     while True:
         if len(frame) < HEADER_SIZE:
             raise ProtocolViolation(f"a message of {len(frame)} bytes")
-        (following,) = struct.unpack_from("<I", frame, 20)
+        (following,) = _NEXT_COMMAND.unpack_from(frame, NEXT_COMMAND_OFFSET)
         if following == 0:
             messages.append(frame)
             return messages

@@ -104,7 +104,7 @@ def answer_smb1_negotiate(engine: Engine, connection: Connection, dialects: list
     else:
         raise ProtocolViolation("an SMB1 NEGOTIATE without a dialect of SMB2 that is served here")
     connection.credits.take(0, 1)
-    chain = Chain(connection, None, 0)
+    chain = Chain(connection, None)
     header = Header(command=Command.NEGOTIATE, credits=1)
     request = Request(engine, connection, chain, header, memoryview(b""))
     chain.add(request, Response(_response(engine, connection, dialect, []).encode()))
@@ -187,7 +187,7 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
         connection.cipher = CipherId.AES_128_CCM
     connection.capabilities = capabilities
     connection.server_security_mode = security_mode_of(engine)
-    connection.dialect = dialect
+    connection.settle_dialect(dialect)
 
 
 def _response(

@@ -5,7 +5,7 @@ Knows: [MS-SMB2] 3.3.5.11, 3.3.5.12, 3.3.5.13.  Must not know: buffers' origin, 
 
 from __future__ import annotations
 
-from smbd_uring.engine.credits import charge_needed
+from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT, charge_needed
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -83,8 +83,7 @@ async def flush(request: Request) -> Response:
 
 def check_charge(request: Request, payload_bytes: int) -> None:
     """[MS-SMB2] 3.3.5.2.5: the request must have paid for its payload, in whichever direction it goes."""
-    paid = max(request.header.credit_charge, 1) if request.connection.supports_multi_credit else 1
-    if charge_needed(payload_bytes) > paid:
+    if payload_bytes > PAYLOAD_BYTES_PER_CREDIT and charge_needed(payload_bytes) > request.charge:
         raise SmbError(NtStatus.INVALID_PARAMETER)
 
 
