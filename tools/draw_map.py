@@ -23,7 +23,7 @@ FOLDERS = {
     "docs/": "for administrators: configuration, limits, security, clients",
     "netlink/": "the companion; imported as smbd_uring.netlink, never imports the rest",
     "smbd_uring/": "the server",
-    "smbd_uring/_native/": "Cython over liburing; optional",
+    "smbd_uring/_native/": "Cython over liburing and libcrypto; optional",
     "smbd_uring/cli/": "the command line, one module a command",
     "smbd_uring/companion/": "the server's end of the messages, and the companion's supervisor",
     "smbd_uring/crypto/": "keys, signing, sealing, NTLM, SPNEGO: pure functions",

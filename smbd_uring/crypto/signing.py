@@ -3,6 +3,8 @@
 Knows: the three algorithms and where a message keeps its signature.  Must not know: which messages are signed
 (`engine.chain`), sessions, dialects.
 
+What is here is complete and made to be read; its native twin, several times as fast, is taken where it is built.
+
 A message is given in segments so that a reply's payload need not be copied behind its header.
 """
 
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from smbd_uring import _native
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import SigningAlgorithm
 
@@ -31,6 +34,39 @@ NONCE_CANCEL: Final = 2
 """Bits of the last four bytes of the AES-GMAC nonce ([MS-SMB2] 3.1.4.1)."""
 
 
+class Signer(Protocol):
+    """Signs and verifies messages with one key ([MS-SMB2] 3.1.4.1, 3.1.5.1).  Made by `make_signer`."""
+
+    def sign(self, segments: Sequence[Buffer], message_id: int, from_server: bool, is_cancel: bool) -> bytes:
+        """The 16-byte signature of a message whose signature field is still zero.
+
+        `segments` one after the other are the message, at least its header, padding of a compound included.
+        With AES-GMAC a message id must be used for one message a direction only: two signatures under one nonce
+        give the key away.
+        """
+        ...
+
+    def verify(self, message: memoryview, message_id: int, from_server: bool, is_cancel: bool) -> bool:
+        """Whether `message` carries the right signature at offset 48; compared in constant time."""
+        ...
+
+
+def make_signer(algorithm: int, key: bytes) -> Signer:
+    """The signer of a channel: `algorithm` is a SigningAlgorithm, `key` has 16 bytes.
+
+    ValueError for an algorithm there is not.
+    """
+    known = SigningAlgorithm(algorithm)
+    if _native.Signer is not None:
+        return _native.Signer(known, key)
+    return make_python_signer(known, key)
+
+
+def make_python_signer(algorithm: int, key: bytes) -> PythonSigner:
+    """As `make_signer`, without native code."""
+    return _SIGNERS[SigningAlgorithm(algorithm)](key)
+
+
 class _Computation(Protocol):
     """Anything that takes a message in pieces and gives its signature, 16 bytes."""
 
@@ -39,25 +75,20 @@ class _Computation(Protocol):
     def signature(self) -> bytes: ...
 
 
-class Signer:
-    """Signs and verifies messages with one key ([MS-SMB2] 3.1.4.1, 3.1.5.1).  Made by `make_signer`."""
+class PythonSigner:
+    """A Signer over `hmac` and `cryptography`.  Made by `make_python_signer`."""
 
     __slots__ = ()
 
     def sign(self, segments: Sequence[Buffer], message_id: int, from_server: bool, is_cancel: bool) -> bytes:
-        """The 16-byte signature of a message whose signature field is still zero.
-
-        `segments` one after the other are the message, padding of a compound included.  With AES-GMAC a
-        message id must be used for one message a direction only: two signatures under one nonce give the key
-        away.
-        """
+        """See Signer."""
         computation = self._start(message_id, from_server, is_cancel)
         for segment in segments:
             computation.update(segment)
         return computation.signature()
 
     def verify(self, message: memoryview, message_id: int, from_server: bool, is_cancel: bool) -> bool:
-        """Whether `message` carries the right signature at offset 48; compared in constant time."""
+        """See Signer."""
         if len(message) < HEADER_BYTES:
             return False
         segments = (message[:SIGNATURE_OFFSET], _ZERO_SIGNATURE, message[HEADER_BYTES:])
@@ -66,14 +97,6 @@ class Signer:
 
     def _start(self, message_id: int, from_server: bool, is_cancel: bool) -> _Computation:
         raise NotImplementedError
-
-
-def make_signer(algorithm: int, key: bytes) -> Signer:
-    """The signer of a channel: `algorithm` is a SigningAlgorithm, `key` has 16 bytes.
-
-    ValueError for an algorithm there is not.
-    """
-    return _SIGNERS[SigningAlgorithm(algorithm)](key)
 
 
 # --- HMAC-SHA256 (2.0.2 and 2.1) ----------------------------------------------------------------------------
@@ -90,7 +113,7 @@ class _HmacComputation:
         return self._hmac.digest()[:SIGNATURE_BYTES]
 
 
-class _HmacSigner(Signer):
+class _HmacSigner(PythonSigner):
     __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
@@ -114,7 +137,7 @@ class _CmacComputation:
         self._cmac.update(data)  # type: ignore[arg-type]  # declared for bytes, takes any buffer
 
 
-class _CmacSigner(Signer):
+class _CmacSigner(PythonSigner):
     __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
@@ -142,7 +165,7 @@ class _GmacComputation:
         return self._encryptor.tag
 
 
-class _GmacSigner(Signer):
+class _GmacSigner(PythonSigner):
     __slots__ = ("_key",)
 
     def __init__(self, key: bytes) -> None:

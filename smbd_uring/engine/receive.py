@@ -21,9 +21,8 @@ from smbd_uring.wire.header import (
     PROTOCOL_SMB1,
     PROTOCOL_SMB2,
     PROTOCOL_TRANSFORM,
-    TRANSFORM_SIZE,
     Header,
-    TransformHeader,
+    sealing_session_id,
     split_compound,
 )
 from smbd_uring.wire.negotiate import smb1_negotiate_dialects
@@ -60,10 +59,7 @@ def _receive_smb1(engine: Engine, connection: Connection, frame: memoryview) -> 
 
 def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, memoryview]:
     """[MS-SMB2] 3.3.5.2.1.1: anything wrong with a sealed frame ends the connection."""
-    if len(frame) < TRANSFORM_SIZE:
-        raise ProtocolViolation("a transform header cut short")
-    transform = TransformHeader.decode(frame)
-    session = connection.sessions.get(transform.session_id)
+    session = connection.sessions.get(sealing_session_id(frame))
     if session is None or session.opener is None or not session.is_usable:
         raise ProtocolViolation("a sealed frame for a session without keys")
     try:

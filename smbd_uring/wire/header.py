@@ -1,6 +1,7 @@
-"""The SMB2 header and the transform header; cutting a compound into messages.
+"""The SMB2 header, whose session a sealed frame is for, and cutting a compound into messages.
 
-Knows: [MS-SMB2] 2.2.1 and 2.2.41.  Must not know: bodies, keys.
+Knows: [MS-SMB2] 2.2.1 and 2.2.41.  Must not know: bodies, keys, what else a transform header says
+(`crypto.sealing`).
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ PROTOCOL_COMPRESSION = b"\xfcSMB"
 HEADER_SIZE = 64
 TRANSFORM_SIZE = 52
 COMPOUND_ALIGNMENT = 8
-TRANSFORM_ENCRYPTED = 1
 
 _HEADER = struct.Struct("<4sHHIHHIIQQQ16s")
-_TRANSFORM = struct.Struct("<4s16s16sIHHQ")
+_TRANSFORM_SESSION = struct.Struct("<44xQ")
 _NEXT_COMMAND = struct.Struct("<I")
 NEXT_COMMAND_OFFSET = 20
 ASYNC_COMMAND = int(HeaderFlags.ASYNC_COMMAND)
 NO_SIGNATURE = bytes(16)
-assert _HEADER.size == HEADER_SIZE and _TRANSFORM.size == TRANSFORM_SIZE
+assert _HEADER.size == HEADER_SIZE and _TRANSFORM_SESSION.size == TRANSFORM_SIZE
 
 
 @dataclass(slots=True)
@@ -85,31 +85,15 @@ class Header:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class TransformHeader:
-    """[MS-SMB2] 2.2.41.  `nonce` is the 16-byte field, of which the cipher uses the first 11 or 12."""
+def sealing_session_id(frame: memoryview) -> int:
+    """The session that a frame beginning with a transform header is for ([MS-SMB2] 2.2.41).
 
-    signature: bytes
-    nonce: bytes
-    original_message_size: int
-    session_id: int
-    flags: int = TRANSFORM_ENCRYPTED
-
-    @classmethod
-    def decode(cls, frame: memoryview) -> TransformHeader:
-        """ProtocolViolation when it is short or of another protocol."""
-        if len(frame) < TRANSFORM_SIZE:
-            raise ProtocolViolation(f"a transform header of {len(frame)} bytes")
-        protocol, signature, nonce, size, _, flags, session_id = _TRANSFORM.unpack_from(frame)
-        if protocol != PROTOCOL_TRANSFORM:
-            raise ProtocolViolation("something that is not a transform header")
-        return cls(signature, nonce, size, session_id, flags)
-
-    def encode(self) -> bytes:
-        """The 52 bytes; what a cipher authenticates begins at byte 20."""
-        return _TRANSFORM.pack(
-            PROTOCOL_TRANSFORM, self.signature, self.nonce, self.original_message_size, 0, self.flags, self.session_id
-        )
+    ProtocolViolation when the frame is shorter than that header.
+    """
+    if len(frame) < TRANSFORM_SIZE:
+        raise ProtocolViolation(f"a transform header of {len(frame)} bytes")
+    session_id: int = _TRANSFORM_SESSION.unpack_from(frame)[0]
+    return session_id
 
 
 def split_compound(frame: memoryview, requests_max: int) -> list[memoryview]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from smbd_uring.crypto.keys import PreauthIntegrity, derive_session_keys
-from smbd_uring.crypto.sealing import Opener, Sealer
+from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
 from smbd_uring.wire.const import (
     Capabilities,
@@ -237,8 +237,8 @@ class SessionClient(Channel):
             message_id = reply.header.message_id
             assert session.signer.verify(reply.message, message_id, from_server=True, is_cancel=False)
             if self.cipher is not None and self.dialect >= Dialect.SMB_3_0:
-                session.sealer = Sealer(self.cipher, keys.decryption_key, NONCE_PREFIX)
-                session.opener = Opener(self.cipher, keys.encryption_key)
+                session.sealer = make_sealer(self.cipher, keys.decryption_key, NONCE_PREFIX)
+                session.opener = make_opener(self.cipher, keys.encryption_key)
             session.signs = bool(self.security_mode & SecurityMode.SIGNING_REQUIRED)
             session.signs |= bool(self.negotiated.security_mode & SecurityMode.SIGNING_REQUIRED)
             session.seals = bool(flags & SessionFlags.ENCRYPT_DATA)

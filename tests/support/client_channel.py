@@ -17,7 +17,7 @@ from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import Signer
 from smbd_uring.wire.const import Command, Dialect, HeaderFlags, SigningAlgorithm
 from smbd_uring.wire.framing import frame_prefix
-from smbd_uring.wire.header import HEADER_SIZE, PROTOCOL_TRANSFORM, Header, TransformHeader, split_compound
+from smbd_uring.wire.header import HEADER_SIZE, PROTOCOL_TRANSFORM, Header, sealing_session_id, split_compound
 from smbd_uring.wire.ntstatus import NtStatus
 from tests.support.client_messages import Message, Reply
 
@@ -220,7 +220,7 @@ class Channel:
         frame = self.receive_frame()
         sealed = bytes(frame[:4]) == PROTOCOL_TRANSFORM
         if sealed:
-            session = self.sessions[TransformHeader.decode(frame).session_id]
+            session = self.sessions[sealing_session_id(frame)]
             assert session.opener is not None
             frame = session.opener.open(frame)
         return [self._check(message, sealed) for message in split_compound(frame, REPLIES_MAX)]

@@ -16,7 +16,7 @@ EVERYBODY = {"smbd_uring", "ports", "limits"}
 
 ALLOWED = {
     "wire": {"wire"},
-    "crypto": {"crypto", "wire"},
+    "crypto": {"crypto", "wire", "_native"},
     "engine": {"engine", "crypto", "wire", "config"},
     "filesystem": {"filesystem"},
     "config": {"wire"},

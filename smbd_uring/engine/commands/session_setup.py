@@ -19,7 +19,7 @@ from smbd_uring.crypto.authentication import (
     Success,
 )
 from smbd_uring.crypto.keys import derive_session_keys
-from smbd_uring.crypto.sealing import Opener, Sealer
+from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
@@ -248,8 +248,8 @@ def _derive_keys(engine: Engine, session: Session, session_key: bytes) -> None:
     session.keys = keys
     session.signer = make_signer(connection.signing_algorithm, keys.signing_key)
     if connection.dialect >= Dialect.SMB_3_0 and connection.cipher is not None:
-        session.sealer = Sealer(connection.cipher, keys.encryption_key, engine.entropy(NONCE_PREFIX_BYTES))
-        session.opener = Opener(connection.cipher, keys.decryption_key)
+        session.sealer = make_sealer(connection.cipher, keys.encryption_key, engine.entropy(NONCE_PREFIX_BYTES))
+        session.opener = make_opener(connection.cipher, keys.decryption_key)
 
 
 def _arm_expiry(engine: Engine, session: Session) -> None:
