@@ -4,9 +4,9 @@ Knows: the engine's entry points and the tests' client.  Must not know: how the 
 
     python -m perf.engine_cost [--only NAME]... [--profile NAME] [--count N]
 
-The driver performs effects inside `perform_now` by system calls on a temporary folder, and the time they take is kept
-apart, so that what remains is decoding, deciding and encoding.  Medians over all operations, in microseconds; a machine
-with neighbours repeats them within a few percent.
+The driver performs effects inside `perform_now` by system calls on a temporary folder; the time they take is kept
+apart, and so is the rest of the file system's, so that what remains is decoding, deciding and encoding.  Medians over
+all operations, in microseconds; a machine with neighbours repeats them within a few percent.
 """
 
 from __future__ import annotations
@@ -30,11 +30,18 @@ from smbd_uring.loop import syscalls
 from smbd_uring.loop.identity import ThreadIdentity
 from smbd_uring.ports import NOT_NOW, AskLogin, AskShare, AskTree, Buffer, Effect, TellLogout, TellTreeDisconnect
 from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileInfoClass
+from smbd_uring.wire.create import CreateResponse
+from smbd_uring.wire.framing import frame_prefix
+from smbd_uring.wire.pdu import FileId
 from tests.engine.companions import companion_for
+from tests.support.client_messages import Message, Reply
 from tests.support.file_client import FileClient, Messages
 
 CONNECTION_ID = 1
 COMPANION_EFFECTS = (AskLogin, AskShare, AskTree, TellLogout, TellTreeDisconnect)
+DEPTH = 8
+"""Requests that arrive together; alone, each would find the caches full of the client's doings."""
+
 LISTED_FILES = 1000
 WARM_UP = 0.1
 """Part of the operations that is not counted."""
@@ -42,17 +49,39 @@ WARM_UP = 0.1
 
 @dataclass
 class Stopwatch:
-    """Nanoseconds of the operation under way, in the engine and in effects."""
+    """Nanoseconds of the operation under way: in all, in the file system without its effects, in effects."""
 
     total: int = 0
+    filesystem: int = 0
     effects: int = 0
     effect_count: int = 0
-    samples: list[tuple[int, int, int]] = field(default_factory=list)
+    samples: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     def lap(self) -> None:
         """The operation is over."""
-        self.samples.append((self.total, self.effects, self.effect_count))
-        self.total = self.effects = self.effect_count = 0
+        self.samples.append((self.total, self.filesystem, self.effects, self.effect_count))
+        self.total = self.filesystem = self.effects = self.effect_count = 0
+
+
+class TimedFilesystem:
+    """`ports.Filesystem` whose methods tell a stopwatch how long they ran."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        filesystem = PosixFilesystem()
+        for name in dir(filesystem):
+            if not name.startswith("_"):
+                setattr(self, name, self._timed(getattr(filesystem, name), stopwatch))
+
+    @staticmethod
+    def _timed(method: Callable[..., Any], stopwatch: Stopwatch) -> Callable[..., Any]:
+        async def timed(*arguments: Any) -> Any:
+            started = time.perf_counter_ns() - stopwatch.effects
+            try:
+                return await method(*arguments)
+            finally:
+                stopwatch.filesystem += time.perf_counter_ns() - stopwatch.effects - started
+
+        return timed
 
 
 class ImmediateDriver:
@@ -129,7 +158,8 @@ class Bench:
         self.stopwatch = Stopwatch()
         self._driver = ImmediateDriver(str(folder), self.stopwatch)
         config = EngineConfig(bytes(range(16)))
-        self.engine = Engine(config, PosixFilesystem(), self._driver, os.urandom, time.time_ns)
+        filesystem: Any = TimedFilesystem(self.stopwatch)
+        self.engine = Engine(config, filesystem, self._driver, os.urandom, time.time_ns)
         self.engine.connection_made(CONNECTION_ID, "127.0.0.1", 1000.0)
         self.transport = MemoryTransport(self.engine, self._driver, self.stopwatch, CONNECTION_ID)
         self.client = FileClient(self.transport)
@@ -141,6 +171,12 @@ class Bench:
         assert client.negotiate().status == 0
         assert client.log_on("anna", "secret").status == 0
         assert client.tree_connect("data").status == 0
+
+    def ask(self, *frames: Sequence[Message]) -> list[list[Reply]]:
+        """Send frames, one after the other, in one piece, and take the answers to each."""
+        encoded = [self.client.frame(*frame) for frame in frames]
+        self.transport.sendall(b"".join(frame_prefix(len(frame)) + frame for frame in encoded))
+        return [[self.client.wait_for(message.message_id or 0) for message in frame] for frame in frames]
 
     def connect(self) -> None:
         """One whole visit: negotiate to tree connect, and back."""
@@ -156,43 +192,53 @@ class Bench:
 
 def echo(bench: Bench) -> Callable[[], object]:
     """ECHO."""
-    return bench.client.echo
+    return lambda: bench.ask(*([Messages.echo()] for _ in range(DEPTH)))
 
 
 def read(bench: Bench) -> Callable[[], object]:
     """READ of 4 KiB."""
     file_id = bench.client.open("file")
-    return lambda: bench.client.read(file_id, 0, 4096)
+    return lambda: bench.ask(*([Messages.read(file_id, 0, 4096)] for _ in range(DEPTH)))
 
 
 def open_close(bench: Bench) -> Callable[[], object]:
     """CREATE and CLOSE of a file that exists."""
-    return lambda: bench.client.close(bench.client.open("file", AccessMask.GENERIC_READ))
+
+    def once() -> None:
+        answers = bench.ask(*([Messages.create("file", AccessMask.GENERIC_READ)] for _ in range(DEPTH)))
+        bench.ask(*([Messages.close(answer.expect(CreateResponse).file_id)] for [answer] in answers))
+
+    return once
 
 
 def stat(bench: Bench) -> Callable[[], object]:
     """CREATE, QUERY_INFO and CLOSE in one compound."""
 
-    def once() -> None:
-        bench.client.ask_all(
+    def compound() -> list[Message]:
+        return [
             Messages.create("file", AccessMask.FILE_READ_ATTRIBUTES),
             Messages.query_info(Messages.ANY, FileInfoClass.ALL, size=4096).related(),
             Messages.close().related(),
-        )
+        ]
 
-    return once
+    return lambda: bench.ask(*(compound() for _ in range(DEPTH)))
 
 
 def cycle(bench: Bench) -> Callable[[], object]:
     """CREATE a new file, WRITE 4 KiB, CLOSE; open it to DELETE it with its handle."""
     data = bytes(4096)
-    client = bench.client
+    names = [f"new-{number}" for number in range(DEPTH)]
+
+    def opened(access: int, **options: int) -> list[FileId]:
+        answers = bench.ask(*([Messages.create(name, access, **options)] for name in names))
+        return [answer.expect(CreateResponse).file_id for [answer] in answers]
 
     def once() -> None:
-        file_id = client.open("new", disposition=CreateDisposition.OVERWRITE_IF)
-        client.write(file_id, data)
-        client.close(file_id)
-        client.close(client.open("new", AccessMask.DELETE, options=CreateOptions.FILE_DELETE_ON_CLOSE))
+        file_ids = opened(AccessMask.FILE_ALL_ACCESS, disposition=CreateDisposition.OVERWRITE_IF)
+        bench.ask(*([Messages.write(file_id, 0, data)] for file_id in file_ids))
+        bench.ask(*([Messages.close(file_id)] for file_id in file_ids))
+        file_ids = opened(AccessMask.DELETE, options=CreateOptions.FILE_DELETE_ON_CLOSE)
+        bench.ask(*([Messages.close(file_id)] for file_id in file_ids))
 
     return once
 
@@ -215,16 +261,16 @@ def connect(bench: Bench) -> Callable[[], object]:
     return bench.connect
 
 
-WORKLOADS: dict[str, tuple[Callable[[Bench], Callable[[], object]], int]] = {
-    "echo": (echo, 20_000),
-    "read": (read, 10_000),
-    "open+close": (open_close, 5_000),
-    "stat": (stat, 5_000),
-    "cycle": (cycle, 2_000),
-    "list": (listing, 60),
-    "connect": (connect, 400),
+WORKLOADS: dict[str, tuple[Callable[[Bench], Callable[[], object]], int, int]] = {
+    "echo": (echo, DEPTH, 2_000),
+    "read": (read, DEPTH, 1_000),
+    "open+close": (open_close, DEPTH, 600),
+    "stat": (stat, DEPTH, 600),
+    "cycle": (cycle, DEPTH, 200),
+    "list": (listing, 1, 60),
+    "connect": (connect, 1, 300),
 }
-"""What is measured, and how many operations make a figure."""
+"""What is measured: operations at a time, and how often."""
 
 
 def prepare(folder: Path) -> None:
@@ -237,7 +283,7 @@ def prepare(folder: Path) -> None:
 
 def measure(bench: Bench, name: str, count: int) -> None:
     """Run one workload and print its line."""
-    make, usual = WORKLOADS[name]
+    make, depth, usual = WORKLOADS[name]
     once = make(bench)
     stopwatch = bench.stopwatch
     stopwatch.lap()
@@ -246,10 +292,11 @@ def measure(bench: Bench, name: str, count: int) -> None:
         once()
         stopwatch.lap()
     counted = stopwatch.samples[int(len(stopwatch.samples) * WARM_UP):]
-    total = median(sample[0] for sample in counted) / 1000
-    effects = median(sample[1] for sample in counted) / 1000
-    number = median(sample[2] for sample in counted)
-    print(f"{name:12} {total - effects:10.1f} {effects:10.1f} {number:8.0f} {total:10.1f}", flush=True)
+    total, filesystem, effects, number = (median(column) for column in zip(*counted, strict=True))
+    engine = total - filesystem - effects
+    times = (engine, filesystem, effects, total)
+    figures = " ".join(f"{nanoseconds / 1000 / depth:10.1f}" for nanoseconds in times)
+    print(f"{name:12} {figures} {number / depth:8.0f}", flush=True)
 
 
 def main() -> None:
@@ -267,9 +314,9 @@ def main() -> None:
             bench.transport.profile = profile = cProfile.Profile()
             for _ in range(arguments.count or 2000):
                 once()
-            pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+            pstats.Stats(profile).sort_stats("tottime").print_stats(80)
             return
-        print(f"{'microseconds':12} {'engine':>10} {'effects':>10} {'effects#':>8} {'total':>10}")
+        print(f"{'microseconds':12} {'engine':>10} {'filesystem':>10} {'effects':>10} {'total':>10} {'effects':>8}")
         for name in arguments.only or WORKLOADS:
             measure(bench, name, arguments.count)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from stat import S_IFDIR
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.errors import SmbError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
 
 ROOT = 0
+S_IFMT = 0o170000
 GENERIC_READ = (
     AccessMask.FILE_READ_DATA
     | AccessMask.FILE_READ_ATTRIBUTES
@@ -60,6 +62,15 @@ CHANGES = (
 
 CHANGES_OF_ATTRIBUTES = AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.FILE_WRITE_EA | AccessMask.FILE_DELETE_CHILD
 OWNERS_OWN = AccessMask.WRITE_DAC | AccessMask.WRITE_OWNER
+MUST_ASK = (
+    AccessMask.MAXIMUM_ALLOWED
+    | AccessMask.FILE_EXECUTE
+    | AccessMask.DELETE
+    | CHANGES_OF_ATTRIBUTES
+    | OWNERS_OWN
+)
+"""Rights that depend on the client's identity and are not asked for by opening the file."""
+
 ALWAYS = AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.SYNCHRONIZE
 
 
@@ -82,6 +93,13 @@ def expand(desired_access: int) -> int:
     if expanded & AccessMask.ACCESS_SYSTEM_SECURITY:
         raise SmbError(NtStatus.PRIVILEGE_NOT_HELD)
     return expanded
+
+
+def grant_unasked(tree: Tree, facts: FileFacts, desired: int) -> int | None:
+    """The rights for an existing file where nobody has to be asked; None where `grant` has to ask the kernel."""
+    if desired & MUST_ASK or (desired & WRITE_DATA and facts.status.mode & S_IFMT == S_IFDIR):
+        return None
+    return desired if tree.writable or not desired & CHANGES else None
 
 
 async def grant(

@@ -14,6 +14,7 @@ from smbd_uring.engine.names import components_of
 from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import (
     AccessMask,
+    CreateAction,
     CreateDisposition,
     CreateOptions,
     FileAttributes,
@@ -69,10 +70,14 @@ class CreatePlan:
     delete_on_close: bool
     """Whether the file is to go when this handle does."""
     must_be_directory: bool
+    action: CreateAction = CreateAction.OPENED
+    """What becomes of a file that is there."""
     allocation_size: int = 0
     wants_maximal_access: bool = False
     maximal_access_timestamp: int = 0
     wants_disk_id: bool = False
+    wants_contexts: bool = False
+    """Whether any answer of those is wanted."""
 
 
 def plan_of(body: CreateRequest) -> CreatePlan:
@@ -89,6 +94,9 @@ def plan_of(body: CreateRequest) -> CreatePlan:
         components, desired_access, body.share_access, disposition, options, body.file_attributes & ATTRIBUTES_STORED,
         disposition in TRUNCATING, disposition in CREATING, delete_on_close, options & DIRECTORY_FILE != 0,
     )  # fmt: skip
+    if plan.truncates:
+        superseded = disposition == CreateDisposition.SUPERSEDE
+        plan.action = CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
     if body.contexts:
         _read_contexts(body, plan)
     return plan
@@ -131,3 +139,4 @@ def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:
             raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
         elif name == create_contexts.SECURITY_DESCRIPTOR:
             raise SmbError(NtStatus.NOT_SUPPORTED)
+    plan.wants_contexts = plan.wants_maximal_access or plan.wants_disk_id

@@ -56,7 +56,7 @@ class Engine:
         self.sessions_of: Counter[str] = Counter()
         """Sessions by the network they come from."""
         self.tree_count = 0
-        self.opens = OpenTable()
+        self.opens = OpenTable(entropy)
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self._complaints = Complaints()

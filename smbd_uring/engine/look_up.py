@@ -30,14 +30,19 @@ async def look_up(engine: Engine, tree: Tree, components: tuple[str, ...]) -> Fo
     assert root is not None
     try:
         return await engine.filesystem.lookup(root, components, tree.credentials)
-    except PathMissing as error:
-        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     except OSError as error:
-        if error.errno not in OUT_OF_REACH:
-            raise
-        if await _is_reachable(engine, tree, components[:-1]):
-            raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND) from error
-        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+        raise await why_not_found(engine, tree, components, error) from None
+
+
+async def why_not_found(engine: Engine, tree: Tree, components: tuple[str, ...], error: OSError) -> Exception:
+    """What to raise when `Filesystem.lookup` of these components raised `error`; see `look_up`."""
+    if isinstance(error, PathMissing):
+        return SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
+    if error.errno not in OUT_OF_REACH:
+        return error
+    if await _is_reachable(engine, tree, components[:-1]):
+        return SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    return SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
 
 
 async def _is_reachable(engine: Engine, tree: Tree, components: tuple[str, ...]) -> bool:

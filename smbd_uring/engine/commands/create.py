@@ -19,14 +19,16 @@ import errno
 import logging
 import os
 import stat
+from collections.abc import Sequence
+from stat import S_IFDIR, S_IFREG
 
 from smbd_uring import limits
-from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, maximal_access
+from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, grant_unasked, maximal_access
 from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
-from smbd_uring.engine.information import attributes_of, times_of
-from smbd_uring.engine.look_up import look_up
+from smbd_uring.engine.information import times_of
+from smbd_uring.engine.look_up import why_not_found
 from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -43,6 +45,15 @@ from smbd_uring.wire.ntstatus import NtStatus
 log = logging.getLogger("smbd.fs")
 
 FALLOC_FL_KEEP_SIZE = 1
+OPENED, CREATED = CreateAction.OPENED, CreateAction.CREATED
+CREATE = int(CreateDisposition.CREATE)
+NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
+READONLY, NORMAL = int(FileAttributes.READONLY), int(FileAttributes.NORMAL)
+DELETE = int(AccessMask.DELETE)
+READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+WRITE_ONLY = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+READ_WRITE = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
+S_IFMT = 0o170000
 MODE_OPTIONS = (
     CreateOptions.FILE_WRITE_THROUGH
     | CreateOptions.FILE_SEQUENTIAL_ONLY
@@ -56,21 +67,35 @@ MODE_OPTIONS = (
 async def create(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.9."""
     body = CreateRequest.decode(request.message)
-    tree = request.tree_of()
-    if tree.is_pipe:
+    engine, tree = request.engine, request.tree_of()
+    root = tree.root
+    if root is None:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
     plan = plan_of(body)
     _check_room(request)
     for _ in range(limits.CREATE_RETRIES_MAX):
-        generation = request.engine.opens.unlinked_generation
-        found = await look_up(request.engine, request.tree_of(), plan.components)
+        generation = engine.opens.unlinked_generation
+        try:
+            found = await engine.filesystem.lookup(root, plan.components, tree.credentials)
+        except OSError as error:
+            raise await why_not_found(engine, tree, plan.components, error) from None
+        action = plan.action
         if found.handle is None:
-            opened, action = await _claim_and_create(request, plan, found), CreateAction.CREATED
+            opened, action = await _claim_and_create(request, plan, found), CREATED
         else:
-            opened, action = await _open_found(request, plan, found, found.handle, generation)
+            opened = await _open_found(request, plan, found, found.handle, generation)
         if opened is not None:
-            return await _complete(request, plan, opened, action)
-    raise SmbError(NtStatus.SHARING_VIOLATION)
+            break
+    else:
+        raise SmbError(NtStatus.SHARING_VIOLATION)
+    try:  # an open whose answer the client does not get is taken back
+        if action is not OPENED:
+            await _fill(request, plan, opened, action)
+        contexts = await _contexts(request, plan, opened) if plan.wants_contexts else ()
+        return _respond(request, opened, action, contexts)
+    except BaseException:
+        await _abandon(request, opened)
+        raise
 
 
 def _check_room(request: Request) -> None:
@@ -153,20 +178,29 @@ async def _delete_unopened(request: Request, components: tuple[str, ...], facts:
 
 async def _open_found(
     request: Request, plan: CreatePlan, found: Found, path_handle: Handle, generation: int
-) -> tuple[Open | None, CreateAction]:
-    """Open the file that a lookup found.  (None, ...) when its name went away meanwhile."""
-    opened = None
+) -> Open | None:
+    """Open the file that a lookup found.  None when its name went away meanwhile."""
+    opened, engine, tree, facts = None, request.engine, request.tree_of(), found.facts
     try:
-        assert found.facts is not None
-        _check_kind(plan, found.facts)
-        granted = await _rights(request, plan, found, path_handle)
-        while request.engine.opens.unlinked_generation != generation:
+        assert facts is not None
+        _check_kind(plan, facts)
+        if plan.truncates and not tree.writable:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        granted = grant_unasked(tree, facts, plan.desired_access)
+        if granted is None:
+            granted = await grant(engine, tree, found.components, path_handle, facts, plan.desired_access)
+        if facts.attributes & READONLY and facts.status.mode & S_IFMT != S_IFDIR:
+            granted &= ~WRITE_DATA
+        if plan.delete_on_close and (not granted & DELETE or not found.components):
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        while engine.opens.unlinked_generation != generation:
             # a name that goes while this is looked at moves it once more
-            generation = request.engine.opens.unlinked_generation
+            generation = engine.opens.unlinked_generation
             if (await Stat(path_handle)).link_count == 0:
-                return None, CreateAction.OPENED
-        opened = _enter(request, plan, found.components, found.facts, granted)
-        opened.handle = await _open_for_data(opened, plan, path_handle)
+                return None
+        opened = _enter(request, plan, found.components, facts, granted)
+        flags = _flags_for_data(opened, plan)
+        opened.handle = path_handle if flags is None else await Reopen(path_handle, flags, opened.credentials)
     except BaseException:
         if opened is not None:
             await _abandon(request, opened)
@@ -174,18 +208,15 @@ async def _open_found(
     finally:
         if opened is None or opened.handle != path_handle:
             await CloseHandle(path_handle)
-    if not plan.truncates:
-        return opened, CreateAction.OPENED
-    superseded = plan.disposition == CreateDisposition.SUPERSEDE
-    return opened, CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
+    return opened
 
 
 def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
     """[MS-FSA] 2.1.5.1.2: what is there must be what was asked for."""
-    is_directory = stat.S_ISDIR(facts.status.mode)
-    if is_directory and plan.options & CreateOptions.FILE_NON_DIRECTORY_FILE:
+    is_directory = facts.status.mode & S_IFMT == S_IFDIR
+    if is_directory and plan.options & NON_DIRECTORY_FILE:
         raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
-    if plan.disposition == CreateDisposition.CREATE:
+    if plan.disposition == CREATE:
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     if plan.must_be_directory and not is_directory:
         raise SmbError(NtStatus.NOT_A_DIRECTORY)
@@ -195,39 +226,26 @@ def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
         return
     if plan.truncates:
         protected = facts.attributes & (FileAttributes.HIDDEN | FileAttributes.SYSTEM)
-        if facts.attributes & FileAttributes.READONLY or protected & ~plan.attributes:
+        if facts.attributes & READONLY or protected & ~plan.attributes:
             raise SmbError(NtStatus.ACCESS_DENIED)
-    if facts.attributes & FileAttributes.READONLY:
+    if facts.attributes & READONLY:
         if plan.desired_access & WRITE_DATA:
             raise SmbError(NtStatus.ACCESS_DENIED)
         if plan.delete_on_close:
             raise SmbError(NtStatus.CANNOT_DELETE)
 
 
-async def _rights(request: Request, plan: CreatePlan, found: Found, handle: Handle) -> int:
-    tree, engine, facts = request.tree_of(), request.engine, found.facts
-    assert facts is not None
-    if plan.truncates and not tree.writable:
-        raise SmbError(NtStatus.ACCESS_DENIED)
-    granted = await grant(engine, tree, found.components, handle, facts, plan.desired_access)
-    if facts.attributes & FileAttributes.READONLY and not stat.S_ISDIR(facts.status.mode):
-        granted &= ~WRITE_DATA
-    if plan.delete_on_close and (not granted & AccessMask.DELETE or not found.components):
-        raise SmbError(NtStatus.ACCESS_DENIED)
-    return granted
-
-
-async def _open_for_data(opened: Open, plan: CreatePlan, path_handle: Handle) -> Handle:
-    """A handle that can do what was granted; the O_PATH one itself when no data is wanted."""
+def _flags_for_data(opened: Open, plan: CreatePlan) -> int | None:
+    """Flags of a handle that can do what was granted; None when no data is wanted and the O_PATH one will do."""
     reads = opened.granted_access & READ_RIGHTS
     writes = (opened.granted_access & WRITE_DATA or plan.truncates) and not opened.is_directory
     if not reads and not writes:
-        return path_handle
-    kind = stat.S_IFMT(opened.facts.status.mode)
-    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        return None
+    if opened.facts.status.mode & S_IFMT not in (S_IFREG, S_IFDIR):
         raise SmbError(NtStatus.ACCESS_DENIED)
-    flags = os.O_RDWR if reads and writes else os.O_WRONLY if writes else os.O_RDONLY
-    return await Reopen(path_handle, flags | os.O_NONBLOCK | os.O_NOCTTY, opened.credentials)
+    if reads:
+        return READ_WRITE if writes else READ_ONLY
+    return WRITE_ONLY
 
 
 async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
@@ -246,17 +264,11 @@ async def _overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
 # --- common to both ----------------------------------------------------------------------------------------------
 
 
-async def _complete(request: Request, plan: CreatePlan, opened: Open, action: CreateAction) -> Response:
-    """The last steps; an open whose answer the client does not get is taken back."""
-    try:
-        if action in (CreateAction.OVERWRITTEN, CreateAction.SUPERSEDED):
-            await _overwrite(request, plan, opened)
-        if action != CreateAction.OPENED:
-            await _reserve(request, plan, opened)
-        return await _answer(request, plan, opened, action)
-    except BaseException:
-        await _abandon(request, opened)
-        raise
+async def _fill(request: Request, plan: CreatePlan, opened: Open, action: CreateAction) -> None:
+    """What a file that is new or was emptied gets."""
+    if action is not CREATED:
+        await _overwrite(request, plan, opened)
+    await _reserve(request, plan, opened)
 
 
 def _enter(
@@ -270,14 +282,12 @@ def _enter(
     file = opens.file_for(facts.status.identity)
     if file.delete_pending:
         raise SmbError(NtStatus.DELETE_PENDING)
-    if file.refuses(granted | (WRITE_DATA if plan.truncates else 0), plan.share_access):
+    if file.opens and file.refuses(granted | (WRITE_DATA if plan.truncates else 0), plan.share_access):
         raise SmbError(NtStatus.SHARING_VIOLATION)
-    volatile = 0
-    while volatile in (0, 0xFFFF_FFFF_FFFF_FFFF) or volatile in session.opens:
-        volatile = int.from_bytes(request.engine.entropy(8), "little")
+    volatile = opens.fresh_volatile(session.opens)
     opened = Open(
         session, tree, file, opens.next_file_id(volatile), components, granted, plan.share_access, plan.options, facts,
-        stat.S_ISDIR(facts.status.mode),
+        facts.status.mode & S_IFMT == S_IFDIR,
     )  # fmt: skip
     opened.mode = plan.options & MODE_OPTIONS
     opened.delete_on_close = plan.delete_on_close
@@ -307,30 +317,29 @@ async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
             raise
 
 
-async def _answer(request: Request, plan: CreatePlan, opened: Open, action: CreateAction) -> Response:
-    request.chain.opened = opened
-    facts = opened.facts
-    creation, access, write, change = times_of(facts)
+async def _contexts(request: Request, plan: CreatePlan, opened: Open) -> list[tuple[bytes, bytes]]:
+    """[MS-SMB2] 2.2.14.2: the answers to what the client asked for in contexts."""
     contexts: list[tuple[bytes, bytes]] = []
     if plan.wants_maximal_access:
         contexts.append((create_contexts.QUERY_MAXIMAL_ACCESS, await _maximal_access(request, plan, opened)))
     if plan.wants_disk_id:
-        disk_id = create_contexts.encode_disk_id(facts.status.inode, facts.status.device)
-        contexts.append((create_contexts.QUERY_ON_DISK_ID, disk_id))
+        status = opened.facts.status
+        contexts.append((create_contexts.QUERY_ON_DISK_ID, create_contexts.encode_disk_id(status.inode, status.device)))
+    return contexts
+
+
+def _respond(
+    request: Request, opened: Open, action: CreateAction, contexts: Sequence[tuple[bytes, bytes]]
+) -> Response:
+    request.chain.opened = opened
+    facts = opened.facts
+    creation, access, write, change = times_of(facts)
+    is_directory = opened.is_directory
     answer = CreateResponse(
-        oplock_level=0,
-        flags=0,
-        create_action=action,
-        creation_time=creation,
-        last_access_time=access,
-        last_write_time=write,
-        change_time=change,
-        allocation_size=0 if opened.is_directory else facts.status.allocated,
-        end_of_file=0 if opened.is_directory else facts.status.size,
-        file_attributes=attributes_of(facts),
-        file_id=opened.file_id,
-        contexts=contexts,
-    )
+        0, 0, action, creation, access, write, change,
+        0 if is_directory else facts.status.allocated, 0 if is_directory else facts.status.size,
+        facts.attributes or NORMAL, opened.file_id, contexts,
+    )  # fmt: skip
     return Response(answer.encode())
 
 
