@@ -8,6 +8,10 @@ from smbd_uring import _native
 if _native.why_not is None:
     print("Native parts: built; the server uses io_uring where the kernel allows it.")
 else:
-    print(f"Native parts: not built ({_native.why_not}).")
-    print("The server works all the same, over epoll: each file operation then takes a worker thread and")
-    print("system calls of its own instead of an entry in a ring: small requests are slower.")
+    print(f"Native parts: not all built ({_native.why_not}).")
+    print("The server works all the same, and small requests are slower.")
+if _native.Ring is None:
+    print("Over epoll each file operation takes a worker thread and system calls of its own instead of an entry")
+    print("in a ring.")
+if _native.Signer is None:
+    print("Each signature and each sealed message takes several calls from Python into a library.")

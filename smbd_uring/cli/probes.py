@@ -22,7 +22,7 @@ from smbd_uring.process import DESCRIPTORS_WANTED, raise_descriptor_limit
 NETLINK_USERSOCK = 2
 SMB_PORT = 445
 RESOLVE_BENEATH = 0x08
-HEADERS = ("/usr/include/liburing.h", "/usr/local/include/liburing.h")
+INCLUDES = ("/usr/include", "/usr/local/include")
 
 
 class Level(Enum):
@@ -50,7 +50,8 @@ def run_probes(directory: Path) -> list[Finding]:
     return [
         _native_parts(),
         _io_uring(),
-        _headers(),
+        _headers("liburing", "liburing.h", "apt-get install liburing-dev, or dnf install liburing-devel"),
+        _headers("OpenSSL", "openssl/evp.h", "apt-get install libssl-dev, or dnf install openssl-devel"),
         _netlink(),
         _identity(),
         _descriptors(),
@@ -64,7 +65,7 @@ def _native_parts() -> Finding:
     if _native.why_not is None:
         return Finding("native parts", Level.OK, "built")
     return Finding(
-        "native parts", Level.SLOWER, f"not in use: {_native.why_not}",
+        "native parts", Level.SLOWER, f"not all in use: {_native.why_not}",
         "install a C compiler and the headers of liburing and OpenSSL, then `make build`",
     )  # fmt: skip
 
@@ -81,14 +82,11 @@ def _io_uring() -> Finding:
     return Finding("io_uring", Level.OK, "usable")
 
 
-def _headers() -> Finding:
-    if any(Path(header).exists() for header in HEADERS):
-        return Finding("liburing's headers", Level.OK, "found")
+def _headers(library: str, header: str, remedy: str) -> Finding:
+    if any(Path(directory, header).exists() for directory in INCLUDES):
+        return Finding(f"{library}'s headers", Level.OK, "found")
     level = Level.OK if _native.why_not is None else Level.SLOWER
-    return Finding(
-        "liburing's headers", level, "not found; only building needs them",
-        "apt-get install liburing-dev, or dnf install liburing-devel",
-    )  # fmt: skip
+    return Finding(f"{library}'s headers", level, "not found; only building needs them", remedy)
 
 
 def _netlink() -> Finding:
