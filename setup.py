@@ -10,17 +10,21 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-NATIVE = "smbd_uring/_native"
 LIBRARIES = {
-    "_buffers": ["uring"],
-    "_message_crypto": [],
-    "_operation": ["uring"],
-    "_core": ["uring"],
-    "_crypto": ["crypto"],
-    "_ring": ["uring"],
-    "_statx": [],
+    "_native/_buffers": ["uring"],
+    "_native/_message_crypto": [],
+    "_native/_operation": ["uring"],
+    "_native/_core": ["uring"],
+    "_native/_crypto": ["crypto"],
+    "_native/_ring": ["uring"],
+    "_native/_statx": [],
+    "perf/_connection": [],
+    "perf/_generator": [],
+    "perf/_histogram": [],
+    "perf/_replies": [],
+    "perf/_template": [],
 }
-"""Module name -> libraries it links with."""
+"""Module, as a path in the package -> libraries it links with."""
 
 
 def extensions() -> list[Extension]:
@@ -39,11 +43,11 @@ def extensions() -> list[Extension]:
         return []
     modules = [
         Extension(
-            f"smbd_uring._native.{name}",
-            [f"{NATIVE}/{name}.pyx"],
+            f"smbd_uring.{name.replace('/', '.')}",
+            [f"smbd_uring/{name}.pyx"],
             libraries=libraries,
             extra_compile_args=["-O2", "-Wall"],
-            depends=[str(path) for path in Path(NATIVE).glob("*.pxd")],
+            depends=[str(path) for folder in ("_native", "perf") for path in Path("smbd_uring", folder).glob("*.pxd")],
         )
         for name, libraries in LIBRARIES.items()
     ]

@@ -229,8 +229,12 @@ def cycle(bench: Bench) -> Callable[[], object]:
     data = bytes(4096)
     names = [f"new-{number}" for number in range(DEPTH)]
 
-    def opened(access: int, **options: int) -> list[FileId]:
-        answers = bench.ask(*([Messages.create(name, access, **options)] for name in names))
+    def opened(
+        access: int, *, disposition: int = CreateDisposition.OPEN, options: int = 0
+    ) -> list[FileId]:
+        answers = bench.ask(
+            *([Messages.create(name, access, disposition=disposition, options=options)] for name in names)
+        )
         return [answer.expect(CreateResponse).file_id for [answer] in answers]
 
     def once() -> None:

@@ -15,7 +15,7 @@ offers() {
 
 is_fresh() {
   [ -e "$stamp" ] && [ "$(offers)" = "$(cat "$stamp")" ] || return 1
-  [ -z "$(find pyproject.toml setup.py tools/build.sh smbd_uring/_native -newer "$stamp" \
+  [ -z "$(find pyproject.toml setup.py tools/build.sh smbd_uring/_native perf -newer "$stamp" \
     \( -name '*.toml' -o -name '*.py' -o -name '*.sh' -o -name '*.p[yx][xdi]' \) -print -quit)" ]
 }
 

@@ -24,6 +24,7 @@ ALLOWED = {
     "loop": {"loop", "_native"},
     "companion": {"companion", "netlink"},
     "netlink": {"netlink"},
+    "perf": {"config", "crypto", "engine", "filesystem", "loop", "perf", "wire"},
     "process": set(),
     "state_directory": set(),
     "control_socket": set(),
@@ -46,6 +47,9 @@ ALLOWED = {
 ALONE = {"limits", "ports", "netlink"}
 """Parts that may not even import EVERYBODY; the companion may read the version from the package itself."""
 
+LINKED = ("netlink", "perf")
+"""Parts that are folders at the top of the project and links in the package."""
+
 WITHOUT_A_WORLD = ("wire", "crypto", "engine", "filesystem")
 """Parts that see time, entropy and the outside only through arguments and effects."""
 
@@ -60,9 +64,9 @@ OS_FUNCTIONS_WITHOUT_EFFECT = {"strerror", "fsencode", "fsdecode", "makedev", "m
 
 
 def sources() -> list[Path]:
-    """Every module of the package, `netlink` through its link."""
-    inside = [path for path in PACKAGE.rglob("*.py") if "netlink" not in path.relative_to(PACKAGE).parts[:1]]
-    return sorted(inside) + sorted((PACKAGE / "netlink").rglob("*.py"))
+    """Every module of the package, `netlink` and `perf` through their links."""
+    inside = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in LINKED]
+    return sorted(inside) + sorted(path for name in LINKED for path in (PACKAGE / name).rglob("*.py"))
 
 
 def part_of(path: Path) -> str:
@@ -136,6 +140,7 @@ def test_every_allowance_names_a_part_that_exists() -> None:
     assert set(ALLOWED) == present
 
 
-def test_the_companion_is_importable_under_its_own_name_only() -> None:
-    assert (PACKAGE / "netlink").is_symlink()
-    assert (PACKAGE / "netlink").resolve() == PROJECT / "netlink"
+@pytest.mark.parametrize("name", LINKED)
+def test_a_folder_at_the_top_is_importable_as_part_of_the_package(name: str) -> None:
+    assert (PACKAGE / name).is_symlink()
+    assert (PACKAGE / name).resolve() == PROJECT / name
