@@ -195,6 +195,18 @@ WORKER_THREADS: Final = 4
 """Threads for what the ring cannot do (for all files under epoll); more only queue for the interpreter's
 lock."""
 
+INLINE_SLOW_S: Final = 0.020
+INLINE_PAUSE_S: Final = 5.0
+"""A file system whose calls held the loop for longer than SLOW is left to worker threads for PAUSE: a sick disk is
+noticed once in that time, and a busy machine's scheduler does not look like one."""
+
+INLINE_FREED_BYTES_MAX: Final = 64 * MIB
+"""A file's last name or last handle that frees more than this goes in a worker thread: ext4 gives back some GiB a
+second."""
+
+INLINE_NAMES_MAX: Final = 4096
+"""Names of a directory that are read in the loop's own thread, which takes about 1 ms; a larger one is for a worker."""
+
 PERSONALITIES_MAX: Final = 256
 """Identities registered with the ring at a time; the kernel's table holds 65,535, a busy server has
 dozens."""

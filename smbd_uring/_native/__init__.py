@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from smbd_uring._native._message_crypto import Signer as SignerType
     from smbd_uring._native._ring import Ring as RingType
 
-MODULES = ("_buffers", "_core", "_crypto", "_message_crypto", "_operation", "_ring", "_statx")
+MODULES = ("_buffers", "_core", "_crypto", "_identity", "_message_crypto", "_operation", "_paths", "_ring", "_statx")
 """Every compiled module; `setup.py` builds the same ones."""
 
 StatFields = tuple[int, int, int, int, int, int, int, int, int, int, int, int | None]
@@ -38,6 +39,12 @@ Ring: type[RingType] | None = None
 
 stat_entries: StatEntries | None = None
 
+paths: ModuleType | None = None
+"""The combined steps on one file, `_paths`."""
+
+take_identity: Callable[[int, int, int, tuple[int, ...], int, int], int] | None = None
+"""Sets the calling thread's groups, gid and uid, `_identity.take`."""
+
 Signer: type[SignerType] | None = None
 Sealer: type[SealerType] | None = None
 Opener: type[OpenerType] | None = None
@@ -52,7 +59,7 @@ def _load() -> None:
         why_not = "SMBD_IMPL=python is set in the environment"
         return
     missing = []
-    for load, package in ((_load_statx, None), (_load_ring, "liburing-dev"), (_load_crypto, "libssl-dev")):
+    for load, package in ((_load_files, None), (_load_ring, "liburing-dev"), (_load_crypto, "libssl-dev")):
         try:
             load()
         except ImportError as error:
@@ -66,11 +73,11 @@ def _load() -> None:
         raise ImportError(f"SMBD_IMPL=native, but {why_not}")
 
 
-def _load_statx() -> None:
-    global stat_entries
-    from smbd_uring._native import _statx
+def _load_files() -> None:
+    global stat_entries, paths, take_identity
+    from smbd_uring._native import _identity, _paths, _statx
 
-    stat_entries = _statx.stat_entries
+    stat_entries, paths, take_identity = _statx.stat_entries, _paths, _identity.take
 
 
 def _load_ring() -> None:

@@ -7,37 +7,16 @@ Python twin.
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.errno cimport EACCES, ELOOP, ENOENT, ENOTDIR, EPERM, ERANGE, ESTALE, errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 
 import os
 
-cdef extern from "<sys/stat.h>" nogil:
-    """
-    #include <sys/sysmacros.h>
-    """
-    cdef struct statx_timestamp:
-        int64_t tv_sec
-        uint32_t tv_nsec
-
-    cdef struct statx_buffer "statx":
-        uint32_t stx_mask, stx_nlink, stx_uid, stx_gid
-        unsigned short stx_mode
-        uint64_t stx_ino, stx_size, stx_blocks
-        statx_timestamp stx_atime, stx_btime, stx_ctime, stx_mtime
-        uint32_t stx_dev_major, stx_dev_minor
-
-    int call_statx "statx"(int directory, const char *name, int flags, unsigned mask, statx_buffer *buffer)
-    uint64_t makedev(unsigned major, unsigned minor)
-
 cdef extern from "<sys/xattr.h>" nogil:
     ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
 
 cdef enum:
-    AT_SYMLINK_NOFOLLOW = 0x100
-    STATX_BTIME = 0x800
-    STATX_WANTED = 0xFFF
     # "/proc/self/fd/", a number, "/", a name of 255 bytes, NUL.
     PATH_BYTES = 320
     # Longer values are fetched again with the room they need.

@@ -17,17 +17,14 @@ from smbd_uring.filesystem.dos_attributes import ARCHIVE, DIRECTORY, DOS_ATTRIBU
 from smbd_uring.ports import (
     Buffer,
     Credentials,
+    Describe,
     FileFacts,
     FileStatus,
-    GetXattr,
     Handle,
     SetXattr,
     ShareRoot,
     Stat,
 )
-
-_NOT_READABLE: Final = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.ENOSYS})
-"""Reading the attribute failed in a way that only means: there is none for this client."""
 
 _NOT_STORABLE: Final = frozenset({errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.ENOSYS})
 """Where a new file cannot carry the attribute, it is a file without; its creator did nothing wrong."""
@@ -51,14 +48,8 @@ def facts_of(root: ShareRoot, status: FileStatus, name: str, value: Buffer | Non
 
 async def read_facts(root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> FileFacts:
     """Facts of an open file, O_PATH handles included, whose last path component is `name`."""
-    status = await Stat(handle)
-    value: bytes | None = None
-    if root.store_dos_attributes:
-        try:
-            value = await GetXattr(handle, DOS_ATTRIBUTES_XATTR, credentials)
-        except OSError as error:
-            if error.errno not in _NOT_READABLE:
-                raise
+    xattr = DOS_ATTRIBUTES_XATTR if root.store_dos_attributes else b""
+    status, value = await Describe(handle, xattr, credentials)
     return facts_of(root, status, name, value)
 
 

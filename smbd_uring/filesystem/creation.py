@@ -13,8 +13,17 @@ import os
 from typing import Final
 
 from smbd_uring.filesystem.attributes import write_initial_attributes
-from smbd_uring.filesystem.handles import close
-from smbd_uring.filesystem.lookup import Components, find_directory, resolve_flags
+from smbd_uring.filesystem.handles import Opened, close
+from smbd_uring.filesystem.lookup import (
+    Components,
+    encode_path,
+    find_directory,
+    find_parent,
+    open_beneath,
+    refuse_vetoed,
+    resolve_flags,
+    settled,
+)
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.ports import Credentials, Handle, MakeDirectory, OpenAt, ShareRoot, Stat, Unlink
 
@@ -39,23 +48,28 @@ async def create_file(
     root: ShareRoot, components: Components, flags: int, attributes: int, credentials: Credentials
 ) -> Handle:
     """`ports.Filesystem.create_file`.  The DOS attributes are stored as given."""
-    name = _new_name(root, components)
-    _, parent_handle = await find_directory(root, components[:-1], credentials)
+    _check_new_name(root, components)
+    flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    refuse_vetoed(root, components[:-1])
     try:
-        flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        handle = await OpenAt(parent_handle, name, flags, file_mode(root), resolve_flags(root), credentials)
-        await _finish(root, parent_handle, name, handle, attributes, False, credentials)
-        return handle
-    finally:
-        await close(parent_handle)
+        handle = await _open_new(root, components, flags, credentials)
+    except OSError as failure:
+        if failure.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        # The directory is not there, or not in this case.
+        parent = await find_parent(root, components[:-1], credentials)
+        components = (*parent, components[-1])
+        handle = await _open_new(root, components, flags, credentials)
+    await _finish(root, components, handle, attributes, False, credentials)
+    return handle
 
 
 async def create_directory(
     root: ShareRoot, components: Components, attributes: int, credentials: Credentials
 ) -> Handle:
     """`ports.Filesystem.create_directory`.  The DOS attributes are stored as given."""
-    name = _new_name(root, components)
-    _, parent_handle = await find_directory(root, components[:-1], credentials)
+    name = _check_new_name(root, components)
+    parent, parent_handle = await find_directory(root, components[:-1], credentials)
     try:
         await MakeDirectory(parent_handle, name, directory_mode(root), credentials)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -64,13 +78,13 @@ async def create_directory(
         except OSError:
             await _remove(parent_handle, name, True, credentials)
             raise
-        await _finish(root, parent_handle, name, handle, attributes, True, credentials)
-        return handle
     finally:
         await close(parent_handle)
+    await _finish(root, (*parent, components[-1]), handle, attributes, True, credentials)
+    return handle
 
 
-def _new_name(root: ShareRoot, components: Components) -> bytes:
+def _check_new_name(root: ShareRoot, components: Components) -> bytes:
     if not components:
         raise error(errno.EEXIST)
     if is_vetoed(root.veto_list, components[-1]):
@@ -78,10 +92,14 @@ def _new_name(root: ShareRoot, components: Components) -> bytes:
     return encode_component(components[-1])
 
 
+async def _open_new(root: ShareRoot, components: Components, flags: int, credentials: Credentials) -> Handle:
+    path, resolve = encode_path(components), resolve_flags(root)
+    return await settled(lambda: OpenAt(root.handle, path, flags, file_mode(root), resolve, credentials))
+
+
 async def _finish(
     root: ShareRoot,
-    parent: Handle,
-    name: bytes,
+    components: Components,
     handle: Handle,
     attributes: int,
     is_directory: bool,
@@ -93,8 +111,10 @@ async def _finish(
     except BaseException:
         created = (await Stat(handle)).identity
         await close(handle)
-        if (await Stat(parent, name)).identity == created:
-            await _remove(parent, name, is_directory, credentials)
+        name = encode_component(components[-1])
+        async with Opened(open_beneath(root, components[:-1], os.O_PATH | os.O_DIRECTORY, credentials)) as parent:
+            if (await Stat(parent, name)).identity == created:
+                await _remove(parent, name, is_directory, credentials)
         raise
 
 

@@ -10,14 +10,28 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
-from smbd_uring.filesystem.attributes import read_facts
+from smbd_uring.filesystem.attributes import facts_of
+from smbd_uring.filesystem.dos_attributes import DOS_ATTRIBUTES_XATTR
 from smbd_uring.filesystem.handles import Opened, close
 from smbd_uring.filesystem.names import client_name, encode_component, fold, is_vetoed, same_name
 from smbd_uring.limits import RESOLVE_RETRIES_MAX
-from smbd_uring.ports import Credentials, Found, Handle, ListDirectory, OpenAt, PathMissing, ShareRoot
+from smbd_uring.ports import (
+    Credentials,
+    Effect,
+    Found,
+    Handle,
+    ListDirectory,
+    LookedUp,
+    LookUp,
+    OpenAt,
+    PathMissing,
+    ShareRoot,
+)
+
+Answer = TypeVar("Answer")
 
 RESOLVE_NO_XDEV: Final = 0x01
 RESOLVE_NO_MAGICLINKS: Final = 0x02
@@ -37,18 +51,43 @@ def resolve_flags(root: ShareRoot) -> int:
     return resolve
 
 
+async def find_parent(root: ShareRoot, components: Components, credentials: Credentials) -> Components:
+    """The path of the directory at `components` as it is on disk.  Raises as `find_directory`."""
+    on_disk, handle = await find_directory(root, components, credentials)
+    await close(handle)
+    return on_disk
+
+
+def encode_path(components: Sequence[str]) -> bytes:
+    """The path below a root as the kernel has it; empty for the root itself.  Raises OSError as `encode_component`."""
+    return b"/".join([encode_component(component) for component in components])
+
+
 async def open_beneath(
     root: ShareRoot, components: Sequence[str], flags: int, credentials: Credentials
 ) -> Handle:
     """Open an existing path exactly as named.  Raises OSError as openat2 does, EXDEV when it leads out."""
-    path = b"/".join([encode_component(component) for component in components]) or b"."
+    path = encode_path(components) or b"."
+    return await settled(lambda: OpenAt(root.handle, path, flags, 0, resolve_flags(root), credentials))
+
+
+async def look_beneath(
+    root: ShareRoot, components: Sequence[str], flags: int, xattr: bytes, credentials: Credentials
+) -> LookedUp:
+    """An O_PATH handle on an existing path exactly as named, its status and one xattr.  Raises as `open_beneath`."""
+    path = encode_path(components) or b"."
+    resolve = resolve_flags(root)
+    return await settled(lambda: LookUp(root.handle, path, flags, resolve, xattr, credentials))
+
+
+async def settled(make: Callable[[], Effect[Answer]]) -> Answer:
+    """Resolve a path until the kernel can say where it leads.  While somebody renames a directory it is on its way
+    up from through "..", it cannot say whether the way stayed inside."""
     retries = RESOLVE_RETRIES_MAX
     while True:
         try:
-            return await OpenAt(root.handle, path, flags, 0, resolve_flags(root), credentials)
+            return await make()
         except OSError as failure:
-            # Somebody renamed a directory while the kernel was on its way up through "..": it cannot say any more
-            # whether the way stayed inside.
             if failure.errno != errno.EAGAIN or retries == 0:
                 raise
         retries -= 1
@@ -56,22 +95,18 @@ async def open_beneath(
 
 async def lookup(root: ShareRoot, components: Components, credentials: Credentials) -> Found:
     """`ports.Filesystem.lookup`."""
-    for component in components:
-        encode_component(component)
     if components and is_vetoed(root.veto_list, components[-1]):
+        encode_component(components[-1])
         parent, handle_of_parent = await find_directory(root, components[:-1], credentials)
         await close(handle_of_parent)
         return Found((*parent, components[-1]), None, None)
-    _refuse_vetoed(root, components)
-    on_disk, handle = await _find(root, components, credentials)
-    if handle is None:
+    refuse_vetoed(root, components)
+    xattr = DOS_ATTRIBUTES_XATTR if root.store_dos_attributes else b""
+    on_disk, found = await _find(root, components, credentials, 0, xattr)
+    if found is None:
         return Found(on_disk, None, None)
-    try:
-        facts = await read_facts(root, handle, on_disk[-1] if on_disk else "", credentials)
-    except BaseException:
-        await close(handle)
-        raise
-    return Found(on_disk, handle, facts)
+    facts = facts_of(root, found.status, on_disk[-1] if on_disk else "", found.value)
+    return Found(on_disk, found.handle, facts)
 
 
 async def find_directory(
@@ -79,11 +114,11 @@ async def find_directory(
 ) -> tuple[Components, Handle]:
     """The directory at `components`: its path as it is on disk and an O_PATH handle, which the caller closes.
     Raises PathMissing when it does not exist or is something else."""
-    _refuse_vetoed(root, components)
-    on_disk, handle = await _find(root, components, credentials, os.O_DIRECTORY)
-    if handle is None:
+    refuse_vetoed(root, components)
+    on_disk, found = await _find(root, components, credentials, os.O_DIRECTORY, b"")
+    if found is None:
         raise _missing(errno.ENOENT)
-    return on_disk, handle
+    return on_disk, found.handle
 
 
 async def find_name(root: ShareRoot, directory: Components, name: str, credentials: Credentials) -> str | None:
@@ -109,13 +144,12 @@ async def find_name(root: ShareRoot, directory: Components, name: str, credentia
 
 
 async def _find(
-    root: ShareRoot, components: Components, credentials: Credentials, extra_flags: int = 0
-) -> tuple[Components, Handle | None]:
-    """The path as it is on disk as far as it exists, and an O_PATH handle, or None when only the last component
-    does not exist."""
-    flags = os.O_PATH | extra_flags
+    root: ShareRoot, components: Components, credentials: Credentials, flags: int, xattr: bytes
+) -> tuple[Components, LookedUp | None]:
+    """The path as it is on disk as far as it exists, and what is there, or None when only the last component does not
+    exist.  `flags` are more open flags than O_PATH."""
     try:
-        return components, await open_beneath(root, components, flags, credentials)
+        return components, await look_beneath(root, components, flags, xattr, credentials)
     except OSError as failure:
         if failure.errno != errno.ENOENT or not components:
             raise _as_missing(failure) from None
@@ -125,7 +159,7 @@ async def _find(
         on_disk = (*on_disk, name)
         rest = components[len(on_disk):]
         try:
-            return on_disk + rest, await open_beneath(root, on_disk + rest, flags, credentials)
+            return on_disk + rest, await look_beneath(root, on_disk + rest, flags, xattr, credentials)
         except OSError as failure:
             if failure.errno != errno.ENOENT:
                 raise _as_missing(failure) from None
@@ -158,7 +192,8 @@ async def _first_inexact(
         length -= 1
 
 
-def _refuse_vetoed(root: ShareRoot, components: Components) -> None:
+def refuse_vetoed(root: ShareRoot, components: Components) -> None:
+    """PathMissing when a name in the path is one that the share hides."""
     if any(is_vetoed(root.veto_list, component) for component in components):
         raise _missing(errno.ENOENT)
 

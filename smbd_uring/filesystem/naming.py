@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from smbd_uring.filesystem.handles import Opened, close
-from smbd_uring.filesystem.lookup import Components, find_directory, find_name, open_beneath
+from smbd_uring.filesystem.lookup import Components, encode_path, find_directory, find_name, open_beneath, resolve_flags
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.limits import TEMPORARY_NAMES_MAX
 from smbd_uring.ports import (
@@ -28,6 +28,7 @@ from smbd_uring.ports import (
     FileStatus,
     Handle,
     Link,
+    Remove,
     Rename,
     ShareRoot,
     Stat,
@@ -70,6 +71,16 @@ async def delete(
     root: ShareRoot, components: Components, identity: tuple[int, int], is_directory: bool, credentials: Credentials
 ) -> None:
     """`ports.Filesystem.delete`."""
+    if not components:
+        raise error(errno.EACCES)
+    path, name = encode_path(components[:-1]), encode_component(components[-1])
+    try:
+        await Remove(root.handle, path, resolve_flags(root), name, identity, is_directory, credentials)
+        return
+    except OSError as failure:
+        # A symlink's name goes by what it leads to, a path that is busy or differs in case is looked up with care.
+        if failure.errno not in (errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EAGAIN):
+            raise
     async with _place(root, components, credentials) as place:
         entry = await _require_identity(root, place, identity, credentials)
         removes_directory = is_directory and not stat.S_ISLNK(entry.mode)

@@ -48,6 +48,13 @@ def open_path(effect: OpenAt) -> bytes:
     return effect.path
 
 
+def path_below(path: bytes) -> bytes:
+    """`path` unless it has a NUL: OSError(EINVAL).  Where it may lead is for openat2's `resolve` to say."""
+    if b"\0" in path:
+        raise refused(errno.EINVAL, "NUL in a path")
+    return path
+
+
 def open_flags(flags: int) -> int:
     """`flags` with O_CLOEXEC, and O_LARGEFILE where it has a value and may stand; OSError(EINVAL) out of
     range."""
@@ -72,6 +79,11 @@ def xattr_name(name: bytes) -> bytes:
     if not name or b"\0" in name:
         raise refused(errno.EINVAL, "xattr name")
     return name
+
+
+def xattr_or_none(name: bytes) -> bytes:
+    """As `xattr_name`, but the empty name (no xattr) may pass."""
+    return xattr_name(name) if name else name
 
 
 def byte_view(data: Buffer) -> memoryview:

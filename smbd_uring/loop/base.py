@@ -26,13 +26,14 @@ from typing import Any, Final, Protocol
 
 from smbd_uring import limits
 from smbd_uring.loop.connection import Connection, Phase, prepare, shut
+from smbd_uring.loop.inline_files import InlineFiles
 from smbd_uring.loop.workers import Answer, WorkerPool
 from smbd_uring.ports import (
-    NOT_NOW,
     AskLogin,
     AskShare,
     AskTree,
     Buffer,
+    CloseHandle,
     CompanionUnavailable,
     Effect,
     TellLogout,
@@ -98,6 +99,7 @@ class DriverBase(ABC):
         self._woken = False
         self._wake_reader, self.wakeup_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._workers = WorkerPool(workers, self.wake)
+        self._inline = InlineFiles()
         self._closed = False
         self.watch(self._wake_reader, self._take_wakeup)
         for listener in listeners:
@@ -114,6 +116,7 @@ class DriverBase(ABC):
         try:
             while True:
                 now = time.monotonic()
+                self._inline.be_oneself()
                 self._follow_companion()
                 self._settle(now)
                 if until() or (deadline is not None and deadline <= now):
@@ -179,10 +182,13 @@ class DriverBase(ABC):
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """See `ports.Driver`."""
-        return NOT_NOW
+        return self._inline.perform_now(effect)
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """See `ports.Driver`."""
+        self._inline.be_oneself()
+        if type(effect) is CloseHandle:
+            self._inline.forget(effect.handle)
         if type(effect) not in COMPANION_EFFECTS:
             self._perform_on_files(token, effect)
         elif self.companion is None:
@@ -229,6 +235,7 @@ class DriverBase(ABC):
             for _ in range(len(self._answers)):
                 token, result, error = self._answers.popleft()
                 self.engine.completed(token, result, error, now)
+            self._inline.be_oneself()
             for _ in range(len(self._marked)):
                 connection = self._marked.popleft()
                 connection.marked = False
@@ -253,6 +260,7 @@ class DriverBase(ABC):
         due = self.engine.next_deadline()
         if due is not None and due <= now:
             self.engine.tick(now)
+            self._inline.be_oneself()
         if self.companion is not None:
             due = self.companion.next_deadline()
             if due is not None and due <= now:
@@ -319,6 +327,7 @@ class DriverBase(ABC):
         """Bytes came; after a disconnect they are read only to find the end behind them."""
         if connection.phase is Phase.OPEN:
             self.engine.data_received(connection.connection_id, data, now)
+            self._inline.be_oneself()
 
     def _received_end(self, connection: Connection, now: float) -> None:
         """The peer sends no more.  What is queued for it may still leave: it may have closed one half
@@ -334,6 +343,7 @@ class DriverBase(ABC):
     def _sent(self, connection: Connection, count: int, now: float) -> None:
         connection.sending.advance(count)
         self.engine.data_sent(connection.connection_id, count, now)
+        self._inline.be_oneself()
 
     def _start_flushing(self, connection: Connection, now: float) -> None:
         connection.phase = Phase.FLUSHING
@@ -364,6 +374,7 @@ class DriverBase(ABC):
         connection.sending.clear()
         self._dispose(connection)
         self.engine.connection_lost(connection.connection_id, now)
+        self._inline.be_oneself()
 
     # --- what a driver adds ---------------------------------------------------------------------------------
 

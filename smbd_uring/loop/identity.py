@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Final, NamedTuple
 
+from smbd_uring import _native
 from smbd_uring.loop import libc
 from smbd_uring.ports import Credentials
 
@@ -98,23 +99,30 @@ class ThreadIdentity:
         self._own = Credentials(os.geteuid(), os.getegid(), _groups() if self._switches else ())
         self._present: Credentials | None = None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the thread is itself."""
+        return self._present is None
+
     def assume(self, credentials: Credentials | None) -> None:
         """Be `credentials` from now on, or the server itself for None.
 
         Does nothing in a process that may not switch.  Raises OSError(EPERM) when the kernel does not take
         the ids (unmapped in a user namespace), being itself again; IdentityLost when it cannot be.
         """
-        if not self._switches or credentials == self._present:
+        if credentials is self._present or not self._switches or credentials == self._present:
             return
-        if self._present is not None:
-            self._return()
-        if credentials is not None:
-            try:
-                _take(credentials)
-            except OSError:
+        if credentials is None or _are_the_same(credentials, self._own):
+            if self._present is not None:
                 self._return()
-                raise
-            self._present = credentials
+            return
+        # From one client to the next without being root in between: the capabilities of a uid that is not 0 stay away.
+        self._present = credentials
+        try:
+            _take(credentials)
+        except OSError:
+            self._return()
+            raise
 
     def _return(self) -> None:
         try:
@@ -139,10 +147,31 @@ def acting_as(credentials: Credentials | None) -> Iterator[None]:
         identity.assume(None)
 
 
+def _are_the_same(one: Credentials, other: Credentials) -> bool:
+    """Whether the kernel makes no difference between them."""
+    return (one.uid, one.gid) == (other.uid, other.gid) and {*one.groups, one.gid} == {*other.groups, other.gid}
+
+
 def _take(credentials: Credentials) -> None:
     """Set groups, gid and uid of the calling thread and read them back; OSError(EPERM) when they did not
     take."""
-    numbers = _NUMBERS[architecture()]
+    numbers = _numbers()
+    if _native.take_identity is None:
+        _take_by_ctypes(numbers, credentials)
+        return
+    number = _native.take_identity(
+        numbers.setgroups, numbers.setfsgid, numbers.setfsuid, credentials.groups, credentials.gid, credentials.uid
+    )
+    if number:
+        raise OSError(number, f"the kernel did not take uid {credentials.uid}, gid {credentials.gid}")
+
+
+@cache
+def _numbers() -> _Numbers:
+    return _NUMBERS[architecture()]
+
+
+def _take_by_ctypes(numbers: _Numbers, credentials: Credentials) -> None:
     # Groups and gid first on the way down; on the way up the same order works, because CAP_SETGID and
     # CAP_SETUID are not among the capabilities that a file system uid takes away.
     groups = sorted(set(credentials.groups))
@@ -159,7 +188,7 @@ def _take(credentials: Credentials) -> None:
 
 def _groups() -> tuple[int, ...]:
     """Supplementary groups of the calling thread."""
-    numbers = _NUMBERS[architecture()]
+    numbers = _numbers()
     count = libc.raw_syscall(numbers.getgroups, ctypes.c_int(0), None)
     array = (ctypes.c_uint32 * min(count, _GROUPS_MAX))()
     count = libc.raw_syscall(numbers.getgroups, ctypes.c_int(len(array)), array) if count else 0

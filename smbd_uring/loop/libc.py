@@ -18,7 +18,9 @@ from smbd_uring.ports import DirectoryEntry, FileStatus, VolumeStatus
 AT_FDCWD: Final = -100
 AT_SYMLINK_NOFOLLOW: Final = 0x100
 AT_EACCESS: Final = 0x200
+AT_NO_AUTOMOUNT: Final = 0x800
 AT_EMPTY_PATH: Final = 0x1000
+AT_STATX_DONT_SYNC: Final = 0x4000
 
 STATX_WANTED: Final = 0x7FF | 0x800
 """STATX_BASIC_STATS and STATX_BTIME."""
@@ -143,11 +145,11 @@ def decode_statx(buffer: bytes | bytearray | memoryview) -> FileStatus:
     )
 
 
-def statx(directory: int, name: bytes) -> FileStatus:
-    """statx of `name` in `directory`, of `directory` itself when the name is empty.  No symlink is followed.
-    Raises OSError."""
+def statx(directory: int, name: bytes, flags: int = 0) -> FileStatus:
+    """statx of `name` in `directory`, of `directory` itself when the name is empty.  No symlink is followed;
+    `flags` are more AT_* flags.  Raises OSError."""
     buffer = ctypes.create_string_buffer(STATX_BYTES)
-    checked(_statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, buffer))
+    checked(_statx(directory, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | flags, STATX_WANTED, buffer))
     return decode_statx(buffer.raw)
 
 
@@ -188,9 +190,10 @@ def set_times(path: bytes, accessed_ns: int | None, modified_ns: int | None) -> 
     checked(_utimensat(AT_FDCWD, path, words, 0))
 
 
-def read_directory(descriptor: int) -> list[DirectoryEntry]:
+def read_directory(descriptor: int, names_max: int | None = None) -> list[DirectoryEntry] | None:
     """All entries from the descriptor's position on but "." and ".."; it must belong to the caller alone,
-    because the position is shared by every holder of an open file.  Raises OSError."""
+    because the position is shared by every holder of an open file.  None when there are more than
+    `names_max`, about which it gives up after one buffer too many.  Raises OSError."""
     buffer = ctypes.create_string_buffer(DIRECTORY_BUFFER_BYTES)
     view = memoryview(buffer)
     entries: list[DirectoryEntry] = []
@@ -204,4 +207,6 @@ def read_directory(descriptor: int) -> list[DirectoryEntry]:
             if name not in (b".", b".."):
                 entries.append(DirectoryEntry(name, inode, kind))
             position += record_length
+        if names_max is not None and len(entries) > names_max:
+            return None
     return entries

@@ -14,12 +14,13 @@ from contextlib import suppress
 from typing import Any
 
 from smbd_uring import _native
-from smbd_uring.loop import arguments, libc
+from smbd_uring.loop import arguments, libc, paths
 from smbd_uring.loop.identity import ThreadIdentity, acting_as
 from smbd_uring.ports import (
     Allocate,
     CheckAccess,
     CloseHandle,
+    Describe,
     DirectoryEntry,
     Effect,
     FileStatus,
@@ -27,9 +28,12 @@ from smbd_uring.ports import (
     Handle,
     Link,
     ListDirectory,
+    LookedUp,
+    LookUp,
     MakeDirectory,
     OpenAt,
     ReadAt,
+    Remove,
     Rename,
     Reopen,
     SetMode,
@@ -57,29 +61,40 @@ def perform(effect: Effect[Any], identity: ThreadIdentity | None = None) -> Any:
     `identity` is the calling thread's own, kept from call to call; without one the thread takes the effect's
     credentials for this call only.  Raises OSError, and TypeError for an effect that is not about files.
     """
-    action = _ACTIONS.get(type(effect))
-    if action is None:
-        raise TypeError(f"not an effect on files: {type(effect).__name__}")
     credentials = getattr(effect, "credentials", None)
     if identity is not None:
         identity.assume(credentials)
-        return action(effect)
+        return act(effect)
     with acting_as(credentials):
-        return action(effect)
+        return act(effect)
+
+
+def act(effect: Effect[Any]) -> Any:
+    """Perform `effect` as whoever the thread is.  Raises as `perform`."""
+    action = _ACTIONS.get(type(effect))
+    if action is None:
+        raise TypeError(f"not an effect on files: {type(effect).__name__}")
+    return action(effect)
 
 
 def _open_at(effect: OpenAt) -> Handle:
     path = arguments.open_path(effect)
     flags = arguments.open_flags(effect.flags)
     directory = libc.AT_FDCWD if effect.directory is None else effect.directory
-    return Handle(
-        libc.openat2(directory, path, flags, arguments.open_mode(flags, effect.mode), effect.resolve)
-    )
+    return paths.open_at(directory, path, flags, arguments.open_mode(flags, effect.mode), effect.resolve)
+
+
+def _look_up(effect: LookUp) -> LookedUp:
+    path = arguments.path_below(effect.path)
+    return paths.look_up(effect.directory, path, effect.flags, effect.resolve, arguments.xattr_or_none(effect.xattr))
+
+
+def _describe(effect: Describe) -> paths.Described:
+    return paths.describe(effect.handle, arguments.xattr_or_none(effect.xattr))
 
 
 def _reopen(effect: Reopen) -> Handle:
-    flags = arguments.open_flags(effect.flags)
-    return Handle(libc.openat2(libc.AT_FDCWD, arguments.magic_path(effect.handle), flags, 0, 0))
+    return paths.reopen(effect.handle, arguments.open_flags(effect.flags))
 
 
 def _close(effect: CloseHandle) -> None:
@@ -114,7 +129,7 @@ def _synchronize(effect: Synchronize) -> None:
 
 
 def _stat(effect: Stat) -> FileStatus:
-    return libc.statx(effect.directory, arguments.component_or_self(effect.name))
+    return paths.stat(effect.directory, arguments.component_or_self(effect.name))
 
 
 def _stat_volume(effect: StatVolume) -> VolumeStatus:
@@ -142,6 +157,11 @@ def _make_directory(effect: MakeDirectory) -> None:
 def _unlink(effect: Unlink) -> None:
     remove = os.rmdir if effect.is_directory else os.unlink
     remove(arguments.component(effect.name), dir_fd=effect.directory)
+
+
+def _remove(effect: Remove) -> None:
+    path, name = arguments.path_below(effect.path), arguments.component(effect.name)
+    paths.remove(effect.directory, path, effect.resolve, name, effect.identity, effect.is_directory)
 
 
 def _rename(effect: Rename) -> None:
@@ -173,11 +193,11 @@ def _set_mode(effect: SetMode) -> None:
 
 
 def _get_xattr(effect: GetXattr) -> bytes:
-    return os.getxattr(arguments.magic_path(effect.handle), arguments.xattr_name(effect.name))
+    return paths.get_xattr(effect.handle, arguments.xattr_name(effect.name))
 
 
 def _set_xattr(effect: SetXattr) -> None:
-    os.setxattr(arguments.magic_path(effect.handle), arguments.xattr_name(effect.name), effect.value)
+    paths.set_xattr(effect.handle, arguments.xattr_name(effect.name), effect.value)
 
 
 def _list_directory(effect: ListDirectory) -> list[DirectoryEntry]:
@@ -185,7 +205,9 @@ def _list_directory(effect: ListDirectory) -> list[DirectoryEntry]:
     # listings under way at once share one, so each reads through an open file of its own.
     fresh = os.open(arguments.magic_path(effect.handle), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return libc.read_directory(fresh)
+        entries = libc.read_directory(fresh)
+        assert entries is not None
+        return entries
     finally:
         os.close(fresh)
 
@@ -218,6 +240,8 @@ def _stat_entry(directory: Handle, name: bytes, xattr: bytes) -> EntryFacts:
 
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     OpenAt: _open_at,
+    LookUp: _look_up,
+    Describe: _describe,
     Reopen: _reopen,
     CloseHandle: _close,
     ReadAt: _read_at,
@@ -230,6 +254,7 @@ _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     Allocate: _allocate,
     MakeDirectory: _make_directory,
     Unlink: _unlink,
+    Remove: _remove,
     Rename: _rename,
     Link: _link,
     SetTimes: _set_times,

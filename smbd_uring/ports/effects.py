@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NewType, TypeVar
+from typing import Any, Generic, NamedTuple, NewType, TypeVar
 
 Result = TypeVar("Result")
 
@@ -48,8 +48,7 @@ class Credentials:
 # --- results -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class FileStatus:
+class FileStatus(NamedTuple):
     """What statx tells of one file.  Sizes in bytes, times in nanoseconds since the epoch."""
 
     device: int
@@ -70,6 +69,14 @@ class FileStatus:
     def identity(self) -> tuple[int, int]:
         """(device, inode): the file itself, whatever its name."""
         return (self.device, self.inode)
+
+
+class LookedUp(NamedTuple):
+    """A file that was found: an O_PATH handle, its status, and the value of the xattr asked for, or None."""
+
+    handle: Handle
+    status: FileStatus
+    value: bytes | None
 
 
 @dataclass(slots=True)
@@ -169,6 +176,29 @@ class Stat(Effect[FileStatus]):
 
 
 @dataclass(slots=True)
+class LookUp(Effect[LookedUp]):
+    """openat2(directory, path, flags | O_PATH | O_CLOEXEC, 0, resolve), then what `Describe` does, in one step.
+    Result: LookedUp; its handle is the caller's to close.  When any of it fails nothing stays open."""
+
+    directory: Handle
+    path: bytes
+    flags: int
+    resolve: int
+    xattr: bytes
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
+class Describe(Effect[tuple[FileStatus, bytes | None]]):
+    """statx and one xattr of the file behind `handle` (any kind of handle).  An empty `xattr` asks for none.
+    Result: (FileStatus, value); the value is None when there is none, or not for these credentials."""
+
+    handle: Handle
+    xattr: bytes
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
 class StatVolume(Effect[VolumeStatus]):
     """fstatfs.  Result: VolumeStatus."""
 
@@ -221,6 +251,24 @@ class Unlink(Effect[None]):
 
     directory: Handle
     name: bytes
+    is_directory: bool
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
+class Remove(Effect[None]):
+    """Open the directory `path` below `directory` as openat2 with `resolve` does (the empty path is `directory` itself)
+    and unlink `name` in it if that is the file `identity` (device, inode), in one step.  Result: None.
+
+    OSError: ENOENT when the name is another file's, ELOOP when it is a symlink, else as the kernel gives it.  Between
+    the comparison and the removal the name can change hands only through somebody else's rename at that moment.
+    """
+
+    directory: Handle
+    path: bytes
+    resolve: int
+    name: bytes
+    identity: tuple[int, int]
     is_directory: bool
     credentials: Credentials | None = None
 

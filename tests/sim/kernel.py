@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from smbd_uring.ports import CloseHandle, Credentials, Effect
-from tests.sim import data_calls, name_calls
+from tests.sim import combined_calls, data_calls, name_calls
 from tests.sim.machine import SERVER, Machine
 from tests.sim.nodes import Node, failure
 from tests.sim.paths import Walk
@@ -23,7 +23,7 @@ CALL_NS = 1_000
 Predicate = Callable[[Any], bool]
 Answer = TypeVar("Answer")
 
-_ACTIONS = {**name_calls.ACTIONS, **data_calls.ACTIONS}
+_ACTIONS = {**name_calls.ACTIONS, **data_calls.ACTIONS, **combined_calls.ACTIONS}
 
 
 def run_effects(coroutine: Coroutine[Any, Any, Answer], perform: Callable[[Effect[Any]], Any]) -> Answer:

@@ -135,6 +135,6 @@ def test_the_creation_time_is_the_best_there_is() -> None:
     root = ShareRoot(Handle(3), True, False, True, True)
     status = FileStatus(1, 2, 0o100644, 1, 0, 0, 0, 0, 10, 30, 20, None)
     assert facts_of(root, status, "file", None).created_ns == 20
-    status.born_ns = 40
+    status = status._replace(born_ns=40)
     assert facts_of(root, status, "file", None).created_ns == 40
     assert facts_of(root, status, "file", encode(0, 700)).created_ns == 700

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smbd_uring import _native
 from smbd_uring.loop.base import DriverBase
 from smbd_uring.loop.epoll_driver import EpollDriver
 from smbd_uring.loop.ring_driver import RingDriver
@@ -33,11 +34,19 @@ def make_driver(request: pytest.FixtureRequest) -> Iterator[Callable[..., Driver
             assert driver.ring.buffers_lent == 0
 
 
-@pytest.fixture(params=["syscalls", "epoll", "ring"])
-def perform(request: pytest.FixtureRequest) -> Iterator[Performer]:
-    """Performs effects in one of the three ways."""
+@pytest.fixture(params=["syscalls", "python", "epoll", "ring", "at once"])
+def perform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Performer]:
+    """Performs effects in one of the ways there are; "python" is system calls without native code."""
     performer: Direct | Through
-    performer = Direct() if request.param == "syscalls" else Through(DRIVERS[request.param]())
+    if request.param == "python":
+        for name in ("paths", "stat_entries", "take_identity"):
+            monkeypatch.setattr(_native, name, None)
+    if request.param in ("syscalls", "python"):
+        performer = Direct()
+    elif request.param == "at once":
+        performer = Through(EpollDriver(), now=True)
+    else:
+        performer = Through(DRIVERS[request.param]())
     yield performer
     performer.close()
     if isinstance(performer, Through) and isinstance(performer.driver, RingDriver):

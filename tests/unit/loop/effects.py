@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from smbd_uring.loop import syscalls
 from smbd_uring.loop.base import DriverBase
-from smbd_uring.ports import Effect
+from smbd_uring.ports import NOT_NOW, Effect
 from tests.unit.loop.echo import EchoEngine
 
 
@@ -29,12 +29,21 @@ class Direct:
 class Through:
     """A driver, turned until the effect's answer is there."""
 
-    def __init__(self, driver: DriverBase) -> None:
+    def __init__(self, driver: DriverBase, now: bool = False) -> None:
+        """`now` has the driver answer at once what it can."""
         self.driver = driver
+        self.now = now
         self.engine = EchoEngine(driver)
         driver.engine = self.engine
 
     def __call__(self, effect: Effect[Any]) -> Any:
+        if self.now:
+            try:
+                result = self.driver.perform_now(effect)
+            finally:
+                self.driver.run(lambda: True)
+            if result is not NOT_NOW:
+                return result
         token = object()
         self.driver.perform(token, effect)
         assert token not in self.engine.completions, "an answer came from inside perform"

@@ -18,14 +18,17 @@ from smbd_uring.ports import (
     Allocate,
     CheckAccess,
     CloseHandle,
+    Describe,
     Effect,
     GetXattr,
     Handle,
     Link,
     ListDirectory,
+    LookUp,
     MakeDirectory,
     OpenAt,
     ReadAt,
+    Remove,
     Rename,
     Reopen,
     SetMode,
@@ -315,3 +318,74 @@ def test_many_entries_are_described_in_one_step(perform: Performer, root: Handle
 def test_a_listing_of_a_handle_that_is_no_directory(perform: Performer, file: Handle) -> None:
     assert error_of(perform, ListDirectory(file)) == errno.ENOTDIR
     assert perform(StatEntries(file, [b"x"], b"user.test")) == [None]
+
+
+XATTR = b"user.test"
+
+
+def test_looking_up_opens_and_describes_in_one_step(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"12345")
+    os.setxattr(tmp_path / "folder" / "file", XATTR, b"value")
+    found = perform(LookUp(root, b"folder/file", 0, RESOLVE_BENEATH, XATTR))
+    assert (found.status, found.value) == (perform(Stat(found.handle)), b"value")
+    assert found.status.size == 5
+    assert error_of(perform, ReadAt(found.handle, 0, 1)) == errno.EBADF
+    assert perform(Describe(found.handle, XATTR)) == (found.status, b"value")
+    assert perform(Describe(found.handle, b"user.none")) == (found.status, None)
+    assert perform(Describe(found.handle, b"")) == (found.status, None)
+    reading = perform(Reopen(found.handle, os.O_RDONLY))
+    assert perform(Describe(reading, XATTR)) == (found.status, b"value")
+    for handle in (found.handle, reading):
+        perform(CloseHandle(handle))
+    before = len(os.listdir("/proc/self/fd"))
+    for path, number in ((b"nothing", errno.ENOENT), (b"../x", errno.EXDEV), (b"a\0b", errno.EINVAL)):
+        assert error_of(perform, LookUp(root, path, 0, RESOLVE_BENEATH, XATTR)) == number
+    assert error_of(perform, LookUp(root, b"folder/file", os.O_DIRECTORY, 0, XATTR)) == errno.ENOTDIR
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_symlink_looked_up_is_followed_within_the_share_or_shown(
+    perform: Performer, root: Handle, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("file")
+    followed = perform(LookUp(root, b"link", 0, RESOLVE_BENEATH, XATTR))
+    shown = perform(LookUp(root, b"link", os.O_NOFOLLOW, RESOLVE_BENEATH, b""))
+    assert followed.status.size == 5 and stat.S_ISLNK(shown.status.mode)
+    for found in (followed, shown):
+        perform(CloseHandle(found.handle))
+
+
+def test_a_long_value_is_described_whole(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    value = os.urandom(3000)
+    (tmp_path / "file").touch()
+    os.setxattr(tmp_path / "file", XATTR, value)
+    found = perform(LookUp(root, b"file", 0, 0, XATTR))
+    assert found.value == value == perform(Describe(found.handle, XATTR))[1]
+    perform(CloseHandle(found.handle))
+
+
+def test_only_the_file_that_was_meant_is_removed(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder/file", "folder/other"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder" / "link").symlink_to("file")
+    identity = perform(Stat(root, b"file")).identity
+    inside = ((tmp_path / "folder" / "file").stat().st_dev, (tmp_path / "folder" / "file").stat().st_ino)
+    for path, name, number in (
+        (b"folder", b"file", errno.ENOENT), (b"folder", b"none", errno.ENOENT), (b"folder", b"link", errno.ELOOP),
+        (b"gone", b"file", errno.ENOENT), (b"..", b"file", errno.EXDEV), (b"file", b"x", errno.ENOTDIR),
+        (b"folder", b"a/b", errno.EINVAL), (b"", b"..", errno.EINVAL),
+    ):  # fmt: skip
+        assert error_of(perform, Remove(root, path, RESOLVE_BENEATH, name, identity, False)) == number, (path, name)
+    assert error_of(perform, Remove(root, b"", 0, b"file", identity, True)) == errno.ENOTDIR
+    perform(Remove(root, b"", 0, b"file", identity, False))
+    perform(Remove(root, b"folder", RESOLVE_BENEATH, b"file", inside, False))
+    assert sorted(os.listdir(tmp_path / "folder")) == ["link", "other"]
+    folder = perform(Stat(root, b"folder")).identity
+    assert error_of(perform, Remove(root, b"", 0, b"folder", folder, True)) == errno.ENOTEMPTY
+    for name in ("link", "other"):
+        (tmp_path / "folder" / name).unlink()
+    perform(Remove(root, b"", 0, b"folder", folder, True))
+    assert os.listdir(tmp_path) == []

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from smbd_uring import _native
 from smbd_uring._native._ring import Ring
 from smbd_uring.loop import identity, libc, syscalls
 from smbd_uring.loop.identity import ThreadIdentity, acting_as, may_switch
@@ -203,20 +204,58 @@ def test_a_worker_keeps_an_identity_and_others_do_not_notice() -> None:
     assert seen_as() == before
 
 
-def test_an_id_that_does_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("implementation", ["native", "python"])
+def test_an_id_that_does_not_take_is_an_error(monkeypatch: pytest.MonkeyPatch, implementation: str) -> None:
     """In a user namespace setfsuid of an unmapped id fails without saying so."""
-    before, real = seen_as(), libc.raw_syscall
+    before, real_syscall, real_take = seen_as(), libc.raw_syscall, _native.take_identity
+    assert real_take is not None
     number = identity._NUMBERS[identity.architecture()].setfsuid
 
     def unmapped(called: int, *arguments: object) -> int:
         ids = [getattr(each, "value", None) for each in arguments]
-        return 0 if called == number and ids == [ALICE.uid] else real(called, *arguments)
+        return 0 if called == number and ids == [ALICE.uid] else real_syscall(called, *arguments)
+
+    def take_unmapped(
+        setgroups: int, setfsgid: int, setfsuid: int, groups: tuple[int, ...], gid: int, uid: int
+    ) -> int:
+        if uid != ALICE.uid:
+            return real_take(setgroups, setfsgid, setfsuid, groups, gid, uid)
+        real_take(setgroups, setfsgid, setfsuid, groups, gid, os.geteuid())
+        return errno.EPERM
 
     monkeypatch.setattr(libc, "raw_syscall", unmapped)
+    monkeypatch.setattr(_native, "take_identity", take_unmapped if implementation == "native" else None)
     if may_switch():
         with pytest.raises(PermissionError), acting_as(ALICE):
             raise AssertionError("not reached")
     assert seen_as() == before
+
+
+@pytest.mark.parametrize("implementation", ["native", "python"])
+def test_from_one_client_to_the_next_and_back(monkeypatch: pytest.MonkeyPatch, implementation: str) -> None:
+    """Given several clients in turn, each is taken without a stop at root, and in the end nothing is left of any."""
+    if implementation == "python":
+        monkeypatch.setattr(_native, "take_identity", None)
+    before, powers = seen_as(), capabilities()
+    mine = ThreadIdentity()
+    for each in (ALICE, BOB, ALICE, Credentials(0, 0), BOB):
+        mine.assume(each)
+        assert seen_as() == ((each.uid, each.gid, each.groups) if may_switch() else before)
+    assert mine.is_own is not may_switch()
+    mine.assume(None)
+    assert mine.is_own and (seen_as(), capabilities()) == (before, powers)
+
+
+def test_who_is_the_server_already_is_not_switched_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = ThreadIdentity()
+    uid, gid, groups = seen_as()
+
+    def fail(_credentials: Credentials) -> None:
+        raise AssertionError("nothing to switch")
+
+    monkeypatch.setattr(identity, "_take", fail)
+    mine.assume(Credentials(uid, gid, tuple({*groups, gid})))
+    assert mine.is_own
 
 
 def test_an_identity_that_cannot_be_left_ends_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,324 @@
+# cython: language_level=3
+"""What opening, describing and removing one file take, each in one step without the GIL.
+
+Knows: openat2, statx, the xattr calls, unlinkat.  Must not know: why, and for whom: the calling thread's
+identity decides.  `smbd_uring.loop.paths` has the Python twins.
+
+A descriptor of this process is reached through /proc/self/fd, kept open: one step of the path instead of four.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.errno cimport EACCES, EBADF, ELOOP, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ERANGE, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+
+from smbd_uring._native._statx cimport (
+    AT_EMPTY_PATH,
+    AT_NO_AUTOMOUNT,
+    AT_STATX_DONT_SYNC,
+    AT_SYMLINK_NOFOLLOW,
+    STATX_WANTED,
+    call_statx,
+    fields,
+    makedev,
+    statx_buffer,
+)
+
+import os
+
+cdef extern from "<errno.h>" nogil:
+    enum:
+        ENODATA
+
+cdef extern from "<sys/xattr.h>" nogil:
+    ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
+    ssize_t fgetxattr(int descriptor, const char *name, void *value, size_t size)
+
+cdef extern from "<fcntl.h>" nogil:
+    enum:
+        O_CLOEXEC
+        O_DIRECTORY
+        O_PATH
+        O_RDONLY
+    int open(const char *path, int flags)
+    int openat(int directory, const char *path, int flags)
+
+cdef extern from "<unistd.h>" nogil:
+    ctypedef int pid_t
+    int close(int descriptor)
+    pid_t getpid()
+    long syscall(long number, ...)
+    int unlinkat(int directory, const char *name, int flags)
+
+cdef extern from "<sys/stat.h>" nogil:
+    bint S_ISLNK(int mode)
+
+cdef struct open_how:
+    # The argument of openat2(2): open flags, permission bits, RESOLVE_* bits.
+    uint64_t flags, mode, resolve
+
+cdef struct xattr_args:
+    # The argument of getxattrat(2): address and size of the room for the value; no flags exist.
+    uint64_t value
+    uint32_t size, flags
+
+cdef enum:
+    SYS_OPENAT2 = 437
+    SYS_GETXATTRAT = 464
+    AT_REMOVEDIR = 0x200
+    # "/proc/self/fd/", a number, NUL.
+    PATH_BYTES = 32
+    # Longer values are fetched again with the room they need.
+    VALUE_BYTES = 1024
+    # What `value_of` answers when it is to be fetched again.
+    LONGER = -2
+
+# /proc/self/fd of the process `own_descriptors_of`; -1 while it is not open.  Never closed: a fork opens its own,
+# since the kernel would show it its parent's.
+cdef int own_descriptors = -1
+cdef pid_t own_descriptors_of = 0
+# Whether the kernel has getxattrat (6.13); found out by asking once.
+cdef bint has_getxattrat = True
+
+
+cdef int own_descriptors_now() noexcept nogil:
+    """The descriptor of /proc/self/fd, or -1.  Two threads at once may open it twice; both serve."""
+    global own_descriptors, own_descriptors_of
+    if own_descriptors_of != getpid():
+        own_descriptors = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC)
+        own_descriptors_of = getpid()
+    return own_descriptors
+
+
+cdef ssize_t value_of_path_handle(int descriptor, const char *xattr, char *value) noexcept nogil:
+    """getxattr of what an O_PATH descriptor stands for; sets errno."""
+    global has_getxattrat
+    cdef char path[PATH_BYTES]
+    cdef xattr_args arguments
+    cdef ssize_t length
+    cdef int base
+    if has_getxattrat:
+        base = own_descriptors_now()
+        if base >= 0:
+            snprintf(path, PATH_BYTES, "%d", descriptor)
+            arguments.value = <uint64_t><size_t>value
+            arguments.size = VALUE_BYTES
+            arguments.flags = 0
+            length = syscall(SYS_GETXATTRAT, base, path, 0, xattr, &arguments, sizeof(arguments))
+            if length >= 0 or errno != ENOSYS:
+                return length
+            has_getxattrat = False
+    snprintf(path, PATH_BYTES, "/proc/self/fd/%d", descriptor)
+    return getxattr(path, xattr, value, VALUE_BYTES)
+
+
+cdef ssize_t value_of(int descriptor, bint is_path, const char *xattr, char *value) noexcept nogil:
+    """The value's length, -1 when there is none for this thread, LONGER, or an errno below LONGER, negative
+    and one less than it is."""
+    cdef ssize_t length = -1
+    if xattr[0] == 0:
+        return -1
+    if not is_path:
+        length = fgetxattr(descriptor, xattr, value, VALUE_BYTES)
+    if is_path or (length < 0 and errno == EBADF):
+        length = value_of_path_handle(descriptor, xattr, value)
+    if length >= 0:
+        return length
+    if errno == ERANGE:
+        return LONGER
+    if errno in (ENODATA, EOPNOTSUPP, EACCES, EPERM, ENOSYS):
+        return -1
+    return LONGER - 1 - errno
+
+
+cdef object failure(int number):
+    return OSError(number, os.strerror(number))
+
+
+cdef object value_object(int descriptor, bytes xattr, ssize_t length, char *value):
+    """The value as bytes, or None.  Raises OSError."""
+    if length >= 0:
+        return value[:length]
+    if length == -1:
+        return None
+    if length < LONGER:
+        raise failure(<int>(LONGER - 1 - length))
+    try:
+        return os.getxattr(b"/proc/self/fd/%d" % descriptor, xattr)
+    except OSError as error:
+        # It went while it was fetched again.
+        if error.errno == ENODATA:
+            return None
+        raise
+
+
+def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes xattr):
+    """openat2 with O_PATH, statx and getxattr.  `path` and `xattr` have no NUL; an empty `xattr` asks for none.
+
+    Result: (descriptor, fields of FileStatus, value or None).  Raises OSError; then nothing stays open."""
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef const char *c_xattr = PyBytes_AS_STRING(xattr)
+    cdef open_how how
+    cdef statx_buffer status
+    cdef char value[VALUE_BYTES]
+    cdef ssize_t length = -1
+    cdef int descriptor, number = 0
+    how.flags = flags | O_PATH | O_CLOEXEC
+    how.mode = 0
+    how.resolve = resolve
+    with nogil:
+        descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if descriptor < 0:
+            number = errno
+        elif call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
+            number = errno
+        else:
+            length = value_of(descriptor, True, c_xattr, value)
+    if descriptor < 0:
+        raise failure(number)
+    try:
+        if number:
+            raise failure(number)
+        return (descriptor, fields(&status), value_object(descriptor, xattr, length, value))
+    except BaseException:
+        close(descriptor)
+        raise
+
+
+def describe(int descriptor, bytes xattr):
+    """statx and fgetxattr of any descriptor.  Result: (fields of FileStatus, value or None).  Raises OSError."""
+    cdef const char *c_xattr = PyBytes_AS_STRING(xattr)
+    cdef statx_buffer status
+    cdef char value[VALUE_BYTES]
+    cdef ssize_t length = -1
+    cdef int number = 0
+    with nogil:
+        if call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
+            number = errno
+        else:
+            length = value_of(descriptor, False, c_xattr, value)
+    if number:
+        raise failure(number)
+    return (fields(&status), value_object(descriptor, xattr, length, value))
+
+
+def stat(int directory, bytes name, int flags):
+    """statx of `name`, or of the descriptor itself when it is empty; no symlink is followed.  `flags` are more
+    AT_* flags.  Result: fields of FileStatus.  Raises OSError."""
+    cdef const char *c_name = PyBytes_AS_STRING(name)
+    cdef statx_buffer status
+    cdef int number = 0
+    with nogil:
+        if call_statx(directory, c_name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | flags, STATX_WANTED, &status) < 0:
+            number = errno
+    if number:
+        raise failure(number)
+    return fields(&status)
+
+
+def open_at(int directory, bytes path, uint64_t flags, uint64_t mode, uint64_t resolve):
+    """openat2.  Result: a descriptor.  Raises OSError."""
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef open_how how
+    cdef int descriptor, number = 0
+    how.flags = flags
+    how.mode = mode
+    how.resolve = resolve
+    with nogil:
+        descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if descriptor < 0:
+            number = errno
+    if number:
+        raise failure(number)
+    return descriptor
+
+
+def reopen(int descriptor, int flags):
+    """Open the file behind a descriptor again.  Result: a descriptor.  Raises OSError."""
+    cdef char path[PATH_BYTES]
+    cdef int base, opened, number = 0
+    with nogil:
+        base = own_descriptors_now()
+        snprintf(path, PATH_BYTES, "%d", descriptor)
+        opened = openat(base, path, flags) if base >= 0 else -1
+        if opened < 0:
+            number = errno
+    if number:
+        raise failure(number)
+    return opened
+
+
+def close_small(int descriptor, int64_t bytes_max):
+    """Close a descriptor, unless that may free more than `bytes_max` of a file without a name, which takes long.
+    Result: whether it was closed.  Raises OSError; closed it is all the same."""
+    cdef statx_buffer status
+    cdef int number = 0
+    cdef bint is_small
+    with nogil:
+        is_small = (
+            call_statx(descriptor, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_WANTED, &status) < 0
+            or status.stx_nlink > 0
+            or <int64_t>status.stx_blocks * 512 <= bytes_max
+        )
+        if is_small and close(descriptor) < 0:
+            number = errno
+    if number:
+        raise failure(number)
+    return is_small
+
+
+def remove(
+    int directory, bytes path, uint64_t resolve, bytes name, uint64_t device, uint64_t inode, bint is_directory,
+    int64_t bytes_max,
+):
+    """Open the directory `path` (empty: `directory` itself) and unlink `name` in it when it is the file
+    (`device`, `inode`).
+
+    Result: True, or False and nothing done when it holds more than `bytes_max` and this is its last name.
+    Raises OSError: ENOENT when the name is another file's, ELOOP when it is a symlink's, else the kernel's.
+    """
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef const char *c_name = PyBytes_AS_STRING(name)
+    cdef bint is_elsewhere = PyBytes_GET_SIZE(path) > 0
+    cdef bint is_large = False
+    cdef int parent = directory, number = 0
+    cdef open_how how
+    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC
+    how.mode = 0
+    how.resolve = resolve
+    with nogil:
+        if is_elsewhere:
+            parent = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if parent < 0:
+            number = errno
+        else:
+            number = remove_from(parent, c_name, device, inode, is_directory, bytes_max, &is_large)
+            if is_elsewhere:
+                close(parent)
+    if number:
+        raise failure(number)
+    return not is_large
+
+
+cdef int remove_from(
+    int parent, const char *name, uint64_t device, uint64_t inode, bint is_directory, int64_t bytes_max,
+    bint *is_large,
+) noexcept nogil:
+    """An errno, or 0."""
+    cdef statx_buffer status
+    # A name may be a mount point of another machine's files, which must not be asked.
+    cdef int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC
+    if call_statx(parent, name, flags, STATX_WANTED, &status) < 0:
+        return errno
+    if S_ISLNK(status.stx_mode):
+        return ELOOP
+    if status.stx_ino != inode or makedev(status.stx_dev_major, status.stx_dev_minor) != device:
+        return ENOENT
+    if not is_directory and status.stx_nlink == 1 and <int64_t>status.stx_blocks * 512 > bytes_max:
+        is_large[0] = True
+        return 0
+    return errno if unlinkat(parent, name, AT_REMOVEDIR if is_directory else 0) < 0 else 0
+
+
+# Opened with the module, so that a process's descriptors are the same before its first file and after it.
+own_descriptors_now()

@@ -1,0 +1,225 @@
+"""File effects performed at once, in the loop's own thread, where that takes no longer than asking others to.
+
+Knows: which effects are quick on a local file system, and what could make one of them slow after all.  Must not know:
+how slow ones are performed.  Which file systems count as local is for `volumes` to say.
+
+The thread takes the identity that an effect names and keeps it for the next one: consecutive effects of one client
+switch nothing.  Whoever calls the engine says `be_oneself` when it returns; nothing else of the loop may happen before,
+because a thread, a socket or a process made as a client would be a client's.  Effects that ask no permission
+(closing, looking at an open file) are performed as whoever the thread is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
+
+from smbd_uring.limits import INLINE_FREED_BYTES_MAX, INLINE_NAMES_MAX, INLINE_SLOW_S
+from smbd_uring.loop import arguments, libc, paths, syscalls
+from smbd_uring.loop.identity import ThreadIdentity
+from smbd_uring.loop.volumes import Volume, Volumes
+from smbd_uring.ports import (
+    NOT_NOW,
+    CheckAccess,
+    CloseHandle,
+    Describe,
+    Effect,
+    GetXattr,
+    Handle,
+    Link,
+    ListDirectory,
+    LookUp,
+    MakeDirectory,
+    OpenAt,
+    Remove,
+    Rename,
+    Reopen,
+    SetMode,
+    SetTimes,
+    SetXattr,
+    Stat,
+    StatVolume,
+    Truncate,
+    Unlink,
+)
+
+_RESOLVE_NO_XDEV: Final = 0x01
+_UNASKED: Final = libc.AT_NO_AUTOMOUNT | libc.AT_STATX_DONT_SYNC
+"""A name may be a mount point of another machine's files: statx must not ask that machine."""
+
+
+class InlineFiles:
+    """Performs effects for one loop.  Made and used in the loop's thread."""
+
+    def __init__(self, volumes: Volumes | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._volumes = volumes or Volumes()
+        self._clock = clock
+        self._identity = ThreadIdentity()
+
+    def perform_now(self, effect: Effect[Any]) -> Any:
+        """The effect's result, or NOT_NOW when nothing was done and others must.  Raises OSError, IdentityLost."""
+        way = _WAYS.get(type(effect))
+        if way is None:
+            return NOT_NOW
+        began = self._clock()
+        handle = way.handle(effect)
+        if handle is None:
+            return NOT_NOW
+        volume = self._volumes.leave(handle) if way.perform is _close else self._volumes.of(handle)
+        if volume is None or not volume.answers_at_once(began):
+            return NOT_NOW
+        if way.needs_identity or (way.perform is _stat and effect.name):  # type: ignore[attr-defined]
+            self._identity.assume(effect.credentials)  # type: ignore[attr-defined]
+        try:
+            result = way.perform(effect, volume)
+            if way.opens and result is not NOT_NOW:
+                self._volumes.enter(result[0] if way.perform is _look_up else result, volume)
+            return result
+        finally:
+            ended = self._clock()
+            if ended - began > INLINE_SLOW_S:
+                volume.was_slow(ended - began, ended)
+
+    def forget(self, handle: Handle) -> None:
+        """Somebody else closes this handle."""
+        self._volumes.leave(handle)
+
+    def be_oneself(self) -> None:
+        """The thread is the server's own again.  Raises IdentityLost."""
+        if not self._identity.is_own:
+            self._identity.assume(None)
+
+
+# --- how each effect is performed: (effect, volume of its handle) to its result or NOT_NOW ------------------------
+
+
+def _plainly(effect: Any, _volume: Volume) -> Any:
+    return syscalls.act(effect)
+
+
+def _open_at(effect: OpenAt, _volume: Volume) -> Any:
+    path, flags = arguments.open_path(effect), arguments.open_flags(effect.flags)
+    mode = arguments.open_mode(flags, effect.mode)
+    directory = effect.directory
+    assert directory is not None
+    # Another mount below may be anybody's.
+    resolve = effect.resolve | _RESOLVE_NO_XDEV
+    try:
+        return paths.open_at(directory, path, flags, mode, resolve)
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+
+
+def _look_up(effect: LookUp, _volume: Volume) -> Any:
+    path, xattr = arguments.path_below(effect.path), arguments.xattr_or_none(effect.xattr)
+    try:
+        return paths.look_up(effect.directory, path, effect.flags, effect.resolve | _RESOLVE_NO_XDEV, xattr)
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+
+
+def _not_now_if_mounted(error: OSError, resolve: int) -> Any:
+    if error.errno == errno.EXDEV and not resolve & _RESOLVE_NO_XDEV:
+        return NOT_NOW
+    raise error
+
+
+def _close(effect: CloseHandle, _volume: Volume) -> Any:
+    return None if paths.close_small(effect.handle, INLINE_FREED_BYTES_MAX) else NOT_NOW
+
+
+def _describe(effect: Describe, _volume: Volume) -> paths.Described:
+    return paths.describe(effect.handle, arguments.xattr_or_none(effect.xattr))
+
+
+def _stat(effect: Stat, volume: Volume) -> Any:
+    if not effect.name:
+        return paths.stat(effect.directory, b"")
+    status = paths.stat(effect.directory, arguments.component(effect.name), _UNASKED)
+    return status if status.device == volume.device else NOT_NOW
+
+
+def _remove(effect: Remove, _volume: Volume) -> Any:
+    path, name = arguments.path_below(effect.path), arguments.component(effect.name)
+    try:
+        removed = paths.remove(
+            effect.directory, path, effect.resolve | _RESOLVE_NO_XDEV, name, effect.identity, effect.is_directory,
+            INLINE_FREED_BYTES_MAX,
+        )  # fmt: skip
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+    return None if removed else NOT_NOW
+
+
+def _unlink(effect: Unlink, volume: Volume) -> Any:
+    return NOT_NOW if _frees_much(effect.directory, effect.name) else _plainly(effect, volume)
+
+
+def _rename(effect: Rename, volume: Volume) -> Any:
+    # From another mount the kernel refuses it before it looks at either name.
+    return NOT_NOW if _frees_much(effect.new_directory, effect.new_name) else _plainly(effect, volume)
+
+
+def _frees_much(directory: Handle, name: bytes) -> bool:
+    """Whether this name's going gives back so much that it takes long."""
+    try:
+        status = paths.stat(directory, arguments.component(name), _UNASKED)
+    except OSError:
+        return False
+    return paths.is_larger(status, INLINE_FREED_BYTES_MAX)
+
+
+def _truncate(effect: Truncate, volume: Volume) -> Any:
+    status = os.fstat(effect.handle)
+    if effect.size < status.st_size and status.st_blocks * 512 > INLINE_FREED_BYTES_MAX:
+        return NOT_NOW
+    return _plainly(effect, volume)
+
+
+def _list_directory(effect: ListDirectory, _volume: Volume) -> Any:
+    # Nobody else uses this handle's position while the loop's own thread does.
+    os.lseek(effect.handle, 0, os.SEEK_SET)
+    entries = libc.read_directory(effect.handle, INLINE_NAMES_MAX)
+    return NOT_NOW if entries is None else entries
+
+
+class Way(NamedTuple):
+    """How one kind of effect is performed at once."""
+
+    perform: Callable[[Any, Volume], Any]
+    handle: Callable[[Any], Handle | None]
+    """The handle that says which file system it is about; None when there is none yet."""
+    needs_identity: bool = True
+    """Whether the kernel asks who does it; of a Stat it does when there is a name to look up."""
+    opens: bool = False
+    """Whether the result is a new handle on the same mount."""
+
+
+_DIRECTORY: Final = attrgetter("directory")
+_HANDLE: Final = attrgetter("handle")
+
+_WAYS: Final[dict[type[Effect[Any]], Way]] = {
+    OpenAt: Way(_open_at, _DIRECTORY, opens=True),
+    LookUp: Way(_look_up, _DIRECTORY, opens=True),
+    Reopen: Way(_plainly, _HANDLE, opens=True),
+    CloseHandle: Way(_close, _HANDLE, needs_identity=False),
+    Describe: Way(_describe, _HANDLE),
+    Stat: Way(_stat, _DIRECTORY, needs_identity=False),
+    StatVolume: Way(_plainly, _HANDLE, needs_identity=False),
+    CheckAccess: Way(_plainly, _HANDLE),
+    Truncate: Way(_truncate, _HANDLE),
+    MakeDirectory: Way(_plainly, _DIRECTORY),
+    Unlink: Way(_unlink, _DIRECTORY),
+    Remove: Way(_remove, _DIRECTORY),
+    Rename: Way(_rename, attrgetter("new_directory")),
+    Link: Way(_plainly, attrgetter("new_directory")),
+    SetTimes: Way(_plainly, _HANDLE),
+    SetMode: Way(_plainly, _HANDLE),
+    GetXattr: Way(_plainly, _HANDLE),
+    SetXattr: Way(_plainly, _HANDLE),
+    ListDirectory: Way(_list_directory, _HANDLE, needs_identity=False),
+}

@@ -1,0 +1,92 @@
+"""The simulated calls that are several steps in one: looking a file up, describing it, removing it.
+
+Knows: the single calls they are made of; each may meet a fault that a test has ordered.  Must not know: what the
+single calls do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from smbd_uring.ports import (
+    CloseHandle,
+    Describe,
+    Effect,
+    FileStatus,
+    GetXattr,
+    Handle,
+    LookedUp,
+    LookUp,
+    OpenAt,
+    Remove,
+    Stat,
+    Unlink,
+)
+from tests.sim import name_calls
+from tests.sim.nodes import failure
+
+_NO_VALUE = (errno.ENODATA, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM)
+
+
+class Kernel(Protocol):
+    """What performs the single steps."""
+
+    def perform(self, effect: Effect[Any]) -> Any: ...
+
+
+def look_up(kernel: Kernel, effect: LookUp) -> LookedUp:
+    opening = OpenAt(
+        effect.directory, effect.path, effect.flags | os.O_PATH, 0, effect.resolve, effect.credentials
+    )
+    handle: Handle = kernel.perform(opening)
+    try:
+        return LookedUp(handle, *describe(kernel, Describe(handle, effect.xattr, effect.credentials)))
+    except OSError:
+        kernel.perform(CloseHandle(handle))
+        raise
+
+
+def describe(kernel: Kernel, effect: Describe) -> tuple[FileStatus, bytes | None]:
+    status: FileStatus = kernel.perform(Stat(effect.handle))
+    if not effect.xattr:
+        return (status, None)
+    try:
+        return (status, kernel.perform(GetXattr(effect.handle, effect.xattr, effect.credentials)))
+    except OSError as error:
+        if error.errno not in _NO_VALUE:
+            raise
+        return (status, None)
+
+
+def remove(kernel: Kernel, effect: Remove) -> None:
+    name_calls.component(effect.name)
+    if not effect.path:
+        _remove_from(kernel, effect.directory, effect)
+        return
+    flags = os.O_PATH | os.O_DIRECTORY
+    parent: Handle = kernel.perform(
+        OpenAt(effect.directory, effect.path, flags, 0, effect.resolve, effect.credentials)
+    )
+    try:
+        _remove_from(kernel, parent, effect)
+    finally:
+        kernel.perform(CloseHandle(parent))
+
+
+def _remove_from(kernel: Kernel, parent: Handle, effect: Remove) -> None:
+    status: FileStatus = kernel.perform(Stat(parent, effect.name, effect.credentials))
+    if status.mode & 0o170000 == 0o120000:
+        raise failure(errno.ELOOP)
+    if status.identity != effect.identity:
+        raise failure(errno.ENOENT)
+    kernel.perform(Unlink(parent, effect.name, effect.is_directory, effect.credentials))
+
+
+ACTIONS: dict[type[Effect[Any]], Callable[[Any, Any], Any]] = {
+    LookUp: look_up,
+    Describe: describe,
+    Remove: remove,
+}
