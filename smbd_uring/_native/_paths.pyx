@@ -39,9 +39,7 @@ cdef extern from "<fcntl.h>" nogil:
         O_CLOEXEC
         O_DIRECTORY
         O_PATH
-        O_RDONLY
     int open(const char *path, int flags)
-    int openat(int directory, const char *path, int flags)
 
 cdef extern from "<unistd.h>" nogil:
     ctypedef int pid_t
@@ -233,14 +231,17 @@ def open_at(int directory, bytes path, uint64_t flags, uint64_t mode, uint64_t r
     return descriptor
 
 
-def reopen(int descriptor, int flags):
-    """Open the file behind a descriptor again.  Result: a descriptor.  Raises OSError."""
+def reopen(int descriptor, uint64_t flags):
+    """Open the file behind a descriptor again, as openat2.  Result: a descriptor.  Raises OSError."""
     cdef char path[PATH_BYTES]
+    cdef open_how how
     cdef int base, opened, number = 0
+    how.flags = flags
+    how.mode = how.resolve = 0
     with nogil:
         base = own_descriptors_now()
         snprintf(path, PATH_BYTES, "%d", descriptor)
-        opened = openat(base, path, flags) if base >= 0 else -1
+        opened = <int>syscall(SYS_OPENAT2, base, path, &how, sizeof(how)) if base >= 0 else -1
         if opened < 0:
             number = errno
     if number:

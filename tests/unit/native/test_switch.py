@@ -87,7 +87,7 @@ def test_without_native_code_effects_and_errors_are_the_same() -> None:
 
 def test_what_is_built_is_what_there_is() -> None:
     sources = {path.stem for path in (ROOT / "smbd_uring/_native").glob("*.pyx")}
-    built = set(re.findall(r'^    "(_\w+)": \[', (ROOT / "setup.py").read_text(), re.MULTILINE))
+    built = set(re.findall(r'^    "_native/(_\w+)": \[', (ROOT / "setup.py").read_text(), re.MULTILINE))
     stubs = {path.stem for path in (ROOT / "smbd_uring/_native").glob("*.pyi")}
     assert sources == built == set(_native.MODULES)
     assert stubs == sources - {"_buffers", "_crypto"}

@@ -19,6 +19,7 @@ from smbd_uring.ports import (
     CheckAccess,
     CloseHandle,
     Credentials,
+    Describe,
     DirectoryEntry,
     Effect,
     FileStatus,
@@ -26,9 +27,11 @@ from smbd_uring.ports import (
     Handle,
     Link,
     ListDirectory,
+    LookUp,
     MakeDirectory,
     OpenAt,
     ReadAt,
+    Remove,
     Rename,
     Reopen,
     SetMode,
@@ -74,6 +77,11 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
     choices: dict[type[Effect[Any]], Any] = {
         OpenAt: lambda: (slot, draw(st.sampled_from(PATHS)), draw(access_modes) | draw(st.sampled_from(FLAGS)),
                          draw(modes) & 0o777, draw(st.sampled_from(RESOLVE)), who),
+        LookUp: lambda: (slot, draw(st.sampled_from(PATHS)), draw(st.sampled_from([0, os.O_DIRECTORY, os.O_NOFOLLOW])),
+                         draw(st.sampled_from(RESOLVE)), draw(st.sampled_from([b"user.t", b""])), who),
+        Describe: lambda: (slot, draw(st.sampled_from([b"user.t", b""])), who),
+        Remove: lambda: (slot, draw(st.sampled_from([b"", b"a", *PATHS])), draw(st.sampled_from(RESOLVE)), draw(names),
+                         draw(names), draw(st.booleans()), who),
         Reopen: lambda: (slot, draw(access_modes) | draw(st.sampled_from(
             [0, 0, os.O_DIRECTORY, os.O_TRUNC, os.O_PATH])), who),
         CloseHandle: lambda: (slot,),
@@ -96,7 +104,7 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
         StatEntries: lambda: (slot, tuple(NAMES[:8]), b"user.t", who),
     }  # fmt: skip
     # Opens and names come more often: without them the other calls have little to work on.
-    kinds = [*choices, OpenAt, OpenAt, OpenAt, MakeDirectory, MakeDirectory, Rename, Unlink, Link]
+    kinds = [*choices, OpenAt, OpenAt, OpenAt, MakeDirectory, MakeDirectory, Rename, Unlink, Link, LookUp, Remove]
     kind = draw(st.sampled_from(kinds))
     return (kind, *choices[kind]())
 
@@ -122,10 +130,16 @@ class Run:
             return ("drivers may list it or not: only handles open for reading are promised",)
         for position in HANDLE_ARGUMENTS.get(kind, (0,)):
             arguments[position] = self.handles[arguments[position] % len(self.handles)]
+        if kind is Remove:
+            arguments[4] = self._identity(arguments[0], arguments[1], arguments[4])
         try:
             result = self.world.perform(kind(*arguments))
         except OSError as error:
             return ("failed", errno.errorcode[error.errno or 0])
+        if kind is LookUp:
+            self.handles.append(result.handle)
+            self.flags.append(call[3] | os.O_PATH)
+            return ("ok", comparable(result[1:]))
         if kind in (OpenAt, Reopen):
             self.handles.append(result)
             self.flags.append(call[3] if kind is OpenAt else call[2])
@@ -133,6 +147,20 @@ class Run:
         if kind is CloseHandle:
             del self.handles[index], self.flags[index]
         return ("ok", comparable(result))
+
+    def _identity(self, directory: Handle, path: bytes, name: bytes) -> tuple[int, int]:
+        """Of the file with this name there, if there is one."""
+        try:
+            parent = self.world.perform(OpenAt(directory, path or b".", os.O_PATH | os.O_DIRECTORY))
+        except OSError:
+            return (0, 0)
+        try:
+            identity: tuple[int, int] = self.world.perform(Stat(parent, name)).identity
+            return identity
+        except OSError:
+            return (0, 0)
+        finally:
+            self.world.perform(CloseHandle(parent))
 
     def close(self) -> None:
         for handle in self.handles:
