@@ -51,4 +51,4 @@ fuzz: build
 
 ## clean       remove what the other targets made
 clean:
-	rm -rf .venv .demo build *.egg-info smbd_uring/_native/*.c smbd_uring/_native/*.so perf/*.c perf/*.so
+	rm -rf .venv .demo build *.egg-info smbd_uring/_native/*.c smbd_uring/_native/*.so perf/_*.c perf/*.so

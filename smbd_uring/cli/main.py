@@ -33,7 +33,7 @@ COMMANDS = {
     "control": Command("smbd_uring.cli.control", "reload or stop a running server, or make it say more"),
     "status": Command("smbd_uring.cli.status", "what a running server is doing"),
     "trace": Command(None, "watch a running server's latency and leases"),
-    "bench": Command(None, "measure"),
+    "bench": Command("smbd_uring.cli.bench", "measure, alone and against others"),
     "doctor": Command("smbd_uring.cli.doctor", "what this machine offers, what is missing, and the remedy"),
 }
 

@@ -36,7 +36,7 @@ ALLOWED = {
         "server_options", "state_directory",
     },
     "cli": {
-        "_native", "cli", "loop", "netlink", "process", "server", "server_options", "state_directory",
+        "_native", "cli", "loop", "netlink", "perf", "process", "server", "server_options", "state_directory",
     },
     "__main__": {"cli"},
     "limits": set(),
