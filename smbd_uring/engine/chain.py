@@ -66,8 +66,19 @@ class Chain:
 
     def add(self, request: Request, response: Response) -> None:
         """Keep an answer until `flush`; what it does not fit into one frame with leaves before it."""
+        segments = response.segments
+        if (
+            len(segments) == 1
+            and self.sealed_by is None
+            and request.header.next_command == 0
+            and not request.async_id
+            and response.preauth is None
+            and not self._answers
+        ):
+            self._send_alone(request, response)
+            return
         length = HEADER_SIZE
-        for segment in response.segments:
+        for segment in segments:
             length += len(segment)
         if length + COMPOUND_ALIGNMENT > FRAME_BYTES_MAX - self._length:
             self.flush()
@@ -89,9 +100,11 @@ class Chain:
 
     def flush(self) -> None:
         """Send what was collected, as one frame."""
+        if not self._answers:
+            return
         answers, self._answers, self._length = self._answers, [], TRANSFORM_SIZE
         connection = self.connection
-        if not answers or connection.is_closed:
+        if connection.is_closed:
             return
         segments: list[Buffer] = [b""]
         following = len(answers)
@@ -111,6 +124,25 @@ class Chain:
             segments = [b"".join(segments)]
         connection.send(segments, total)
 
+    def _send_alone(self, request: Request, response: Response) -> None:
+        """Send an answer that has its frame for itself, as most do: what `add` and `flush` do, in one step."""
+        asked, connection, [body] = request.header, self.connection, response.segments
+        if connection.is_closed:
+            return
+        signer = self._signer(request, response)
+        flags = SERVER_TO_REDIR | (asked.flags & RELATED_OPERATIONS) | (0 if signer is None else SIGNED)
+        credit_response = connection.credits.grant(asked.credits, connection.credits_span_max)
+        header = asked.encode_answer(response.status, credit_response, flags, 0, 0)
+        if signer is not None:
+            is_cancel = asked.command == CANCEL
+            signature = signer.sign((header, body), asked.message_id, from_server=True, is_cancel=is_cancel)
+            header = header[:SIGNATURE_OFFSET] + signature
+        length = HEADER_SIZE + len(body)
+        if length <= JOINED_BYTES_MAX:
+            connection.send((b"".join((frame_prefix(length), header, body)),), PREFIX_SIZE + length)
+        else:
+            connection.send((frame_prefix(length) + header, body), PREFIX_SIZE + length)
+
     def _append_message(
         self, segments: list[Buffer], request: Request, response: Response, length: int, is_last: bool
     ) -> None:
@@ -126,7 +158,7 @@ class Chain:
             flags |= ASYNC_COMMAND
         if not request.async_id or response.status == PENDING:
             # [MS-SMB2] 3.3.4.1.2: the final answer gives none, they went out with the interim one
-            credit_response = self.connection.grant_credits(asked.credits)
+            credit_response = self.connection.credits.grant(asked.credits, self.connection.credits_span_max)
         next_command = 0 if is_last else length + padding
         header = asked.encode_answer(
             response.status, credit_response, flags, next_command, request.async_id

@@ -104,10 +104,6 @@ class Connection:
             self.authentication_timer.cancel()
             self.authentication_timer = None
 
-    def grant_credits(self, requested: int) -> int:
-        """Credits for one answer."""
-        return self.credits.grant(requested, self.credits_span_max)
-
     def register_async(self, request: Request) -> int:
         """An id under which CANCEL finds a request that was answered STATUS_PENDING."""
         async_id = self._next_async_id

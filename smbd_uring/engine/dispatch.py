@@ -57,32 +57,55 @@ async def run_chain(requests: list[Request], chain: Chain, table: dict[int, Entr
             if connection.is_closed:  # its sessions are being ended: none may begin any more
                 break
             chain.add(request, await _answer(request, chain, table))
-            engine.request_finished(request)
+            request.finish()
             answered += 1
         chain.flush()
     except ProtocolViolation as violation:
         engine.violated(connection, str(violation))
     finally:
         for request in requests[answered:]:
-            engine.request_finished(request)
+            request.finish()
         engine.chain_finished(chain)
 
 
 async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Response:
     header = request.header
+    command = header.command
     try:
-        _inherit(request, chain)
-        entry = table.get(header.command)
+        if request.related:
+            _inherit(request, chain)
+        else:
+            chain.may_continue = False
+            chain.create_failure = None
+            chain.opened = None
+        entry = table.get(command)
         if entry is None:
             raise SmbError(NtStatus.INVALID_PARAMETER)
-        if request.connection.dialect is None and header.command != NEGOTIATE:
+        if request.connection.dialect is None and command != NEGOTIATE:
             raise ProtocolViolation(f"{request.command_name} before NEGOTIATE")
-        _find_session(request, entry)
-        _check_protection(request)
+        session = request.connection.sessions.get(header.session_id)
+        if session is not None and session.state is VALID:
+            request.session = session
+        else:
+            _find_session(request, entry)
+        if (
+            request.signed
+            or chain.sealed_by is not None
+            or command <= TREE_CONNECT
+            or (session is not None and (session.encrypt_data or session.signing_required))
+        ):
+            _check_protection(request)
         if entry.needs_tree:
-            _find_tree(request)
+            assert session is not None
+            tree = session.trees.get(header.tree_id)
+            if tree is None or tree.closing:
+                raise SmbError(NtStatus.NETWORK_NAME_DELETED)
+            if tree.encrypt_data and chain.sealed_by is None:
+                raise SmbError(NtStatus.ACCESS_DENIED)
+            tree.busy += 1  # until the request ends
+            request.tree = tree
         chain.may_continue = True
-        if request.related and chain.create_failure is not None:
+        if chain.create_failure is not None:
             raise SmbError(chain.create_failure)
         response = await entry.handler(request)
     except SmbError as error:
@@ -107,7 +130,7 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
     chain.has_begun = True
     chain.session_id = header.session_id
     chain.tree_id = header.tree_id
-    if header.command == CREATE:
+    if command == CREATE:
         failed = response.status >= UNSUCCESSFUL
         chain.create_failure = response.status if failed else None
         if failed:
@@ -117,17 +140,12 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
 
 def _inherit(request: Request, chain: Chain) -> None:
     """A related request lives in the session and tree of the one before ([MS-SMB2] 3.3.5.2.7.2)."""
-    if request.related:
-        if not chain.has_begun and chain.sealed_by is not None:
-            raise ProtocolViolation("a sealed compound that begins with a related request")
-        if not chain.may_continue:
-            raise SmbError(NtStatus.INVALID_PARAMETER)
-        request.header.session_id = chain.session_id
-        request.header.tree_id = chain.tree_id
-    else:
-        chain.may_continue = False
-        chain.create_failure = None
-        chain.opened = None
+    if not chain.has_begun and chain.sealed_by is not None:
+        raise ProtocolViolation("a sealed compound that begins with a related request")
+    if not chain.may_continue:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    request.header.session_id = chain.session_id
+    request.header.tree_id = chain.tree_id
 
 
 def _find_session(request: Request, entry: Entry) -> None:
@@ -144,7 +162,11 @@ def _find_session(request: Request, entry: Entry) -> None:
 
 
 def _check_protection(request: Request) -> None:
-    """Signature and encryption as the session demands ([MS-SMB2] 3.3.5.2.4, 3.3.5.2.9)."""
+    """Signature and encryption as the session demands ([MS-SMB2] 3.3.5.2.4, 3.3.5.2.9).
+
+    Not called for what has nothing to be checked: neither signed nor sealed, in a session that demands neither, by a
+    command that begins nothing.
+    """
     session = request.session
     chain = request.chain
     if chain.sealed_by is not None:
@@ -199,14 +221,3 @@ def verify_cancel(request: Request) -> bool:
     if request.signed and session.signer is not None:
         return session.signer.verify(request.message, request.header.message_id, from_server=False, is_cancel=True)
     return not session.signing_required
-
-
-def _find_tree(request: Request) -> None:
-    assert request.session is not None
-    tree = request.session.trees.get(request.header.tree_id)
-    if tree is None or tree.closing:
-        raise SmbError(NtStatus.NETWORK_NAME_DELETED)
-    if tree.encrypt_data and request.chain.sealed_by is None:
-        raise SmbError(NtStatus.ACCESS_DENIED)
-    tree.busy += 1  # until the request ends
-    request.tree = tree

@@ -178,22 +178,13 @@ class Engine:
             self.request_counts[request.header.command] += 1
         self.scheduler.start(run_chain(requests, chain, COMMANDS))
 
-    def request_finished(self, request: Request) -> None:
-        """The request has its answer: forget it.  Harmless the second time."""
-        request.finish()
-        connection, message_id = request.connection, request.header.message_id
-        if connection.requests.get(message_id) is request:
-            del connection.requests[message_id]
-        if request.async_id:
-            connection.async_requests.pop(request.async_id, None)
-
     def chain_finished(self, chain: Chain) -> None:
         """A frame is answered: what it held of the connection's allowance is free again."""
         connection = chain.connection
         connection.refund(chain)
         if self._shutting_down:
             self._disconnect_when_answered(connection)
-        else:
+        elif not connection.is_working_off:
             self._work_off(connection)
 
     def complain(self, about: logging.Logger, text: str, *arguments: object) -> None:

@@ -6,12 +6,16 @@ Knows: facts and opens, and the plain records that `wire.fscc` encodes.  Must no
 from __future__ import annotations
 
 import stat
+from stat import S_IFDIR
 
 from smbd_uring.engine.opens import Open
 from smbd_uring.ports import FileFacts
 from smbd_uring.wire.const import FileAttributes
-from smbd_uring.wire.fscc import DirectoryInformation, FileInformation
-from smbd_uring.wire.names import filetime_from_ns
+from smbd_uring.wire.fscc import DirectoryListing, FileInformation
+from smbd_uring.wire.names import EPOCH_DIFFERENCE_TICKS, NANOSECONDS_PER_TICK, filetime_from_ns
+
+S_IFMT = 0o170000
+NORMAL = int(FileAttributes.NORMAL)
 
 
 def is_directory(facts: FileFacts) -> bool:
@@ -21,12 +25,20 @@ def is_directory(facts: FileFacts) -> bool:
 
 def times_of(facts: FileFacts) -> tuple[int, int, int, int]:
     """(creation, last access, last write, change) as FILETIMEs."""
-    status = facts.status
+    status, created_ns = facts.status, facts.created_ns
+    accessed_ns, modified_ns, changed_ns = status.accessed_ns, status.modified_ns, status.changed_ns
+    if created_ns >= 0 and accessed_ns >= 0 and modified_ns >= 0 and changed_ns >= 0:  # spelt out: it is often asked
+        return (
+            created_ns // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS,
+            accessed_ns // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS,
+            modified_ns // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS,
+            changed_ns // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS,
+        )
     return (
-        filetime_from_ns(facts.created_ns),
-        filetime_from_ns(status.accessed_ns),
-        filetime_from_ns(status.modified_ns),
-        filetime_from_ns(status.changed_ns),
+        filetime_from_ns(created_ns),
+        filetime_from_ns(accessed_ns),
+        filetime_from_ns(modified_ns),
+        filetime_from_ns(changed_ns),
     )
 
 
@@ -61,18 +73,8 @@ def file_information(opened: Open, facts: FileFacts) -> FileInformation:
     )
 
 
-def directory_information(name: str, facts: FileFacts) -> DirectoryInformation:
-    """One entry of a listing."""
-    creation, access, write, change = times_of(facts)
-    directory = is_directory(facts)
-    return DirectoryInformation(
-        file_name=name,
-        creation_time=creation,
-        last_access_time=access,
-        last_write_time=write,
-        change_time=change,
-        end_of_file=0 if directory else facts.status.size,
-        allocation_size=0 if directory else facts.status.allocated,
-        file_attributes=attributes_of(facts),
-        file_id=facts.status.inode,
-    )
+def append_to_listing(reply: DirectoryListing, name: str, facts: FileFacts) -> bool:
+    """Add one entry; False when it does not fit."""
+    status = facts.status
+    size, allocated = (0, 0) if status.mode & S_IFMT == S_IFDIR else (status.size, status.allocated)
+    return reply.append_file(name, *times_of(facts), size, allocated, facts.attributes or NORMAL, status.inode)

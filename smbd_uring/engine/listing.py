@@ -27,8 +27,8 @@ WILDCARDS = frozenset('*?<>"')
 class Listing:
     """Goes through the entries of `opened` that match `pattern`.
 
-    `peek` shows the next entry, `advance` goes past it; an entry that did not fit in a reply is peeked at again.  For
-    one request at a time.
+    `peek` shows the next entries, `advance` goes past some of them; an entry that did not fit in a reply is peeked at
+    again.  For one request at a time.
     """
 
     __slots__ = ("_described", "_next", "_opened", "_remaining", "_started", "given", "pattern")
@@ -43,21 +43,21 @@ class Listing:
         self.given = 0
         """Entries the client was given so far."""
 
-    async def peek(self, engine: Engine) -> ListedEntry | None:
-        """The next entry, or None at the end."""
+    async def peek(self, engine: Engine) -> list[ListedEntry]:
+        """Some of the next entries, at least one; none at the end."""
         if not self._started:
             await self._start(engine)
             self._started = True
         while self._next >= len(self._described):
             if not self._remaining:
-                return None
+                return []
             await self._describe_more(engine)
-        return self._described[self._next]
+        return self._described[self._next :]
 
-    def advance(self) -> None:
-        """The entry that `peek` showed was given."""
-        self._next += 1
-        self.given += 1
+    def advance(self, count: int) -> None:
+        """So many of the entries that `peek` showed were given."""
+        self._next += count
+        self.given += count
 
     def release(self) -> None:
         """Forget what was not given; the listing is over."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.share_modes import conflicts
+from smbd_uring.engine.share_modes import DATA_RIGHTS, conflicts
 from smbd_uring.ports import Credentials, FileFacts, Handle, ShareRoot
 from smbd_uring.wire.pdu import FileId
 
@@ -77,10 +77,12 @@ class File:
 
     def refuses(self, granted_access: int, share_access: int, besides: Open | None = None) -> bool:
         """Whether an open with these masks would violate the share modes of the opens there are."""
+        if not granted_access & DATA_RIGHTS:
+            return False
         return conflicts(
             granted_access,
             share_access,
-            ((other.granted_access, other.share_access) for other in self.opens if other is not besides),
+            [(other.granted_access, other.share_access) for other in self.opens if other is not besides],
         )
 
 
@@ -135,7 +137,7 @@ class Open:
         """One request less uses the handle."""
         assert self.busy > 0
         self.busy -= 1
-        if self.busy <= self.quiet_at and self.idle is not None:
+        if self.idle is not None and self.busy <= self.quiet_at:
             self.idle.wake()
 
 

@@ -69,8 +69,8 @@ def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, me
 
 
 def _start_requests(engine: Engine, connection: Connection, frame: memoryview, sealed_by: Session | None) -> None:
-    messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
     chain = Chain(connection, sealed_by)
+    messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
     requests: list[Request] = []
     charge = 0
     for message in messages:

@@ -138,15 +138,22 @@ class Request:
         self.message = _NO_BYTES
 
     def finish(self) -> None:
-        """The request is answered: nothing it held is held any longer."""
+        """The request is answered: nothing it held is held any longer, and nobody finds it.  Harmless the second time.
+        """
         self.message = _NO_BYTES
-        if self.opened is not None:
-            self.opened.release()
-            self.opened = None
-        if self.tree is not None:
-            self.tree.release()
-            self.tree = None
         self.cancel = None
+        opened, tree, requests = self.opened, self.tree, self.connection.requests
+        if opened is not None:
+            self.opened = None
+            opened.release()
+        if tree is not None:
+            self.tree = None
+            tree.release()
+        message_id = self.header.message_id
+        if requests.get(message_id) is self:
+            del requests[message_id]
+        if self.async_id:
+            self.connection.async_requests.pop(self.async_id, None)
 
     def _find_open(self, file_id: FileId) -> Open | None:
         opened = self.session_of().opens.get(file_id.volatile)

@@ -20,6 +20,8 @@ from smbd_uring.ports import NOT_NOW, Driver, Effect
 log = logging.getLogger("smbd.engine")
 
 
+FAILED = "a coroutine of the engine failed by our own fault"
+
 CANCELLED_TIMERS_KEPT = 1024
 """Fewer than this are not worth cleaning up; they leave when their time comes."""
 
@@ -125,12 +127,19 @@ class Scheduler:
     def start(self, coroutine: Coroutine[Effect[Any], Any, None]) -> None:
         """Run a coroutine up to the first effect that has to be waited for; one that never waits leaves no task.  It
         must not raise: it handles its own errors."""
-        self._step(coroutine, None, None, None)
+        try:
+            effect = coroutine.send(None)
+        except StopIteration:
+            return
+        except Exception:
+            log.exception(FAILED)
+            return
+        self._wait_for(effect, coroutine, None)
 
     def completed(self, token: object, result: Any, error: BaseException | None) -> None:
         """The driver performed the effect that `token`'s coroutine waits for."""
         assert isinstance(token, Task)
-        self._step(token.coroutine, token, result, error)
+        self._step(token, result, error)
 
     def make_ready(self, task: Task) -> None:
         """Resume a parked task in the next `run_ready`."""
@@ -141,7 +150,7 @@ class Scheduler:
         while self._ready:
             ready, self._ready = self._ready, []
             for task in ready:
-                self._step(task.coroutine, task, None, None)
+                self._step(task, None, None)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` once `now` reaches `when`."""
@@ -181,33 +190,47 @@ class Scheduler:
             self._cancelled_timers -= 1
         return self._timers[0][0] if self._timers else None
 
-    def _step(
-        self, coroutine: Coroutine[Effect[Any], Any, None], task: Task | None, result: Any, error: BaseException | None
-    ) -> None:
-        """Run a coroutine until it has to wait; where the driver answers at once it does not."""
-        while True:
-            try:
-                effect = coroutine.send(result) if error is None else coroutine.throw(error)
-            except StopIteration:
-                break
-            except Exception:
-                log.exception("a coroutine of the engine failed by our own fault")
-                break
-            parking = effect if isinstance(effect, Parking) else None
-            if parking is None:
-                try:
-                    result, error = self._perform_now(effect), None
-                except Exception as failure:
-                    result, error = None, failure
-                if result is not NOT_NOW:
-                    continue
-            if task is None:
-                task = Task(coroutine)
-                self.tasks.add(task)
-            if parking is not None:
-                parking.park(task)
-            else:
-                self._driver.perform(task, effect)
-            return
-        if task is not None:
+    def _step(self, task: Task, result: Any, error: BaseException | None) -> None:
+        """Go on with a coroutine that waited."""
+        coroutine = task.coroutine
+        try:
+            effect = coroutine.send(result) if error is None else coroutine.throw(error)
+        except StopIteration:
             self.tasks.discard(task)
+        except Exception:
+            self.tasks.discard(task)
+            log.exception(FAILED)
+        else:
+            self._wait_for(effect, coroutine, task)
+
+    def _wait_for(
+        self, effect: Effect[Any], coroutine: Coroutine[Effect[Any], Any, None], task: Task | None
+    ) -> None:
+        """Let a coroutine wait for an effect; where the driver answers at once it goes straight on."""
+        perform_now = self._perform_now
+        try:
+            while not isinstance(effect, Parking):
+                try:
+                    result = perform_now(effect)
+                except Exception as failure:
+                    effect = coroutine.throw(failure)
+                else:
+                    if result is NOT_NOW:
+                        break
+                    effect = coroutine.send(result)
+        except StopIteration:
+            if task is not None:
+                self.tasks.discard(task)
+            return
+        except Exception:
+            if task is not None:
+                self.tasks.discard(task)
+            log.exception(FAILED)
+            return
+        if task is None:
+            task = Task(coroutine)
+            self.tasks.add(task)
+        if isinstance(effect, Parking):
+            effect.park(task)
+        else:
+            self._driver.perform(task, effect)

@@ -60,7 +60,7 @@ class Tree:
         """One request less uses it."""
         assert self.busy > 0
         self.busy -= 1
-        if self.busy <= self.quiet_at and self.idle is not None:
+        if self.idle is not None and self.busy <= self.quiet_at:
             self.idle.wake()
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("smbd.fs")
 
+CLOSE_FAILED = "closing a file failed: %s"
+
 
 async def close_open(engine: Engine, opened: Open, by: Request | None = None) -> None:
     """Close a handle: its waiting requests first, then its file where that was to be deleted, then the descriptor.
@@ -40,19 +42,24 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         return
     opened.closing = True
     own_use = 0 if by is None else 1
-    for request in list(opened.notifies):
-        request.cleanup()
+    if opened.notifies:
+        for request in list(opened.notifies):
+            request.cleanup()
     while opened.busy > own_use:
         opened.idle = Parking(engine.scheduler)
         opened.quiet_at = own_use
         await opened.idle
-    await _delete_if_last(engine, opened)
+    if opened.delete_on_close or opened.file.deletion is not None:
+        await _delete_if_last(engine, opened)
     engine.opens.remove(opened)
     if opened.listing is not None:
         opened.listing.release()
     if opened.handle is not None:
         handle, opened.handle = opened.handle, None
-        await _close_handle(handle)
+        try:
+            await CloseHandle(handle)
+        except OSError as error:
+            log.warning(CLOSE_FAILED, error)
     opened.closed = True
     for parking in opened.waiting_for_close:
         parking.wake()
@@ -69,7 +76,7 @@ async def _close_handle(handle: Handle) -> None:
     try:
         await CloseHandle(handle)
     except OSError as error:
-        log.warning("closing a file failed: %s", error)
+        log.warning(CLOSE_FAILED, error)
 
 
 async def _delete_if_last(engine: Engine, opened: Open) -> None:

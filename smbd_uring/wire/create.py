@@ -17,6 +17,7 @@ from smbd_uring.wire.pdu import BODY_OFFSET, FileId, slice_of, unpack_body
 _REQUEST = struct.Struct("<HBBIQQIIIIIHHII")
 _RESPONSE = struct.Struct("<HBBIQQQQQQIIQQII")
 _CONTEXT = struct.Struct("<IHHHHI")
+REQUEST_VARIABLE_OFFSET = BODY_OFFSET + _REQUEST.size
 _CLOSE_REQUEST = struct.Struct("<HHIQQ")
 _CLOSE_RESPONSE = struct.Struct("<HHIQQQQQQI")
 REQUEST_STRUCTURE_SIZE = 57
@@ -52,9 +53,12 @@ class CreateRequest:
             _, oplock, impersonation, _, _, access, attributes, share, disposition, options, name_offset, name_length,
             contexts_offset, contexts_length,
         ) = unpack_body(_REQUEST, message, REQUEST_STRUCTURE_SIZE)  # fmt: skip
-        earliest = BODY_OFFSET + _REQUEST.size
-        name = decode_utf16(slice_of(message, name_offset, name_length, earliest=earliest))
-        contexts = _decode_contexts(slice_of(message, contexts_offset, contexts_length, earliest=earliest))
+        name = decode_utf16(slice_of(message, name_offset, name_length, REQUEST_VARIABLE_OFFSET)) if name_length else ""
+        contexts: list[Context] = []
+        if contexts_length:
+            contexts = _decode_contexts(
+                slice_of(message, contexts_offset, contexts_length, REQUEST_VARIABLE_OFFSET)
+            )
         return cls(oplock, impersonation, access, attributes, share, disposition, options, name, contexts)
 
     def encode(self) -> bytes:
@@ -110,16 +114,15 @@ class CreateResponse:
 
     def encode(self) -> bytes:
         """The body."""
-        contexts = _encode_contexts(self.contexts)
-        offset = BODY_OFFSET + _RESPONSE.size if contexts else 0
-        return (
-            _RESPONSE.pack(
-                RESPONSE_STRUCTURE_SIZE, self.oplock_level, self.flags, self.create_action, self.creation_time,
-                self.last_access_time, self.last_write_time, self.change_time, self.allocation_size, self.end_of_file,
-                self.file_attributes, 0, *self.file_id, offset, len(contexts),
-            )
-            + contexts
-        )
+        contexts, offset = b"", 0
+        if self.contexts:
+            contexts, offset = _encode_contexts(self.contexts), BODY_OFFSET + _RESPONSE.size
+        file_id = self.file_id
+        return _RESPONSE.pack(
+            RESPONSE_STRUCTURE_SIZE, self.oplock_level, self.flags, self.create_action, self.creation_time,
+            self.last_access_time, self.last_write_time, self.change_time, self.allocation_size, self.end_of_file,
+            self.file_attributes, 0, file_id.persistent, file_id.volatile, offset, len(contexts),
+        ) + contexts
 
 
 def _decode_contexts(view: memoryview) -> list[Context]:

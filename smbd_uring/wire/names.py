@@ -5,6 +5,8 @@ Knows: UTF-16LE, FILETIME ([MS-DTYP] 2.3.3).  Must not know: which field they co
 
 from __future__ import annotations
 
+from codecs import utf_16_le_decode, utf_16_le_encode
+
 from smbd_uring.wire.errors import MalformedMessage
 
 EPOCH_DIFFERENCE_TICKS = 116_444_736_000_000_000
@@ -19,7 +21,7 @@ def decode_utf16(view: memoryview | bytes) -> str:
     if len(view) % 2:
         raise MalformedMessage("UTF-16 text of odd length")
     try:
-        text = str(view, "utf-16-le")
+        text, _ = utf_16_le_decode(view, "strict", True)
     except UnicodeDecodeError as error:
         raise MalformedMessage("text that is not UTF-16") from error
     if "\0" in text:
@@ -29,12 +31,14 @@ def decode_utf16(view: memoryview | bytes) -> str:
 
 def encode_utf16(text: str) -> bytes:
     """UTF-16LE bytes, without terminator."""
-    return text.encode("utf-16-le")
+    return utf_16_le_encode(text)[0]
 
 
 def filetime_from_ns(nanoseconds: int) -> int:
     """A FILETIME (100 ns since 1601) for a time in nanoseconds since 1970; kept within 0 and 2^63-1."""
     ticks = nanoseconds // NANOSECONDS_PER_TICK + EPOCH_DIFFERENCE_TICKS
+    if 0 <= ticks <= FILETIME_MAX:
+        return ticks
     return min(max(ticks, 0), FILETIME_MAX)
 
 

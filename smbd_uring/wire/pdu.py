@@ -31,7 +31,7 @@ FILE_ID_ANY = FileId(0xFFFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF)
 """In a related request: the file of the request before ([MS-SMB2] 3.3.5.2.7.2)."""
 
 
-def slice_of(message: memoryview, offset: int, length: int, *, earliest: int = BODY_OFFSET) -> memoryview:
+def slice_of(message: memoryview, offset: int, length: int, earliest: int = BODY_OFFSET) -> memoryview:
     """The part of a message that an offset/length pair points at; empty for length 0, wherever it points.
 
     MalformedMessage when it does not lie between `earliest` and the message's end.

@@ -12,17 +12,22 @@ from smbd_uring.wire.const import CloseFlags
 from smbd_uring.wire.create import CloseRequest, CloseResponse
 from smbd_uring.wire.ntstatus import NtStatus
 
+POSTQUERY_ATTRIB = int(CloseFlags.POSTQUERY_ATTRIB)
+NO_ATTRIBUTES = CloseResponse().encode()
+
 
 async def close(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.10."""
     body = CloseRequest.decode(request.message)
     opened = request.use_open(body.file_id)
-    answer = await _attributes(request, opened) if body.flags & CloseFlags.POSTQUERY_ATTRIB else CloseResponse()
+    answer = NO_ATTRIBUTES
+    if body.flags & POSTQUERY_ATTRIB:
+        answer = (await _attributes(request, opened)).encode()
     if opened.closing:  # by another request, while this one asked for the attributes
         raise SmbError(NtStatus.FILE_CLOSED)
     await close_open(request.engine, opened, by=request)
     request.chain.opened = opened
-    return Response(answer.encode())
+    return Response(answer)
 
 
 async def _attributes(request: Request, opened: Open) -> CloseResponse:

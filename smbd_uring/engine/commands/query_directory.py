@@ -8,7 +8,7 @@ from __future__ import annotations
 from smbd_uring import limits
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.information import directory_information
+from smbd_uring.engine.information import append_to_listing
 from smbd_uring.engine.listing import Listing
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -44,14 +44,19 @@ async def _next_entries(request: Request, opened: Open, body: QueryDirectoryRequ
     is_first_reply = listing.given == 0
     single = bool(body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY)
     count = 0
-    while (entry := await listing.peek(request.engine)) is not None:
-        if not reply.append(directory_information(entry.name, entry.facts)):
+    while entries := await listing.peek(request.engine):
+        given = 0
+        for entry in entries:
+            if not append_to_listing(reply, entry.name, entry.facts):
+                break
+            given += 1
+            if single:
+                break
+        listing.advance(given)
+        count += given
+        if given < len(entries) or single:
             if count == 0:
                 raise SmbError(NtStatus.INFO_LENGTH_MISMATCH)
-            break
-        listing.advance()
-        count += 1
-        if single:
             break
     if count == 0:
         raise SmbError(NtStatus.NO_SUCH_FILE if is_first_reply else NtStatus.NO_MORE_FILES)

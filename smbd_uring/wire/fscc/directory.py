@@ -19,6 +19,7 @@ from smbd_uring.wire.errors import MalformedMessage
 from smbd_uring.wire.names import decode_utf16, encode_utf16
 
 ENTRY_ALIGNMENT = 8
+_PADDING = bytes(ENTRY_ALIGNMENT)
 _NEXT = struct.Struct("<I")
 _LEAD = struct.Struct("<II")
 
@@ -127,36 +128,80 @@ def encode_directory_entry(info_class: int, entry: DirectoryInformation) -> byte
     return _LEAD.pack(0, entry.file_index) + layout.pack(*fill(entry, len(name))) + name
 
 
+_FILE_COMMON = "<I4xQQQQQQII"
+_FILE_LAYOUTS: dict[int, tuple[struct.Struct, int]] = {
+    FileInfoClass.DIRECTORY: (struct.Struct(_FILE_COMMON), 0),
+    FileInfoClass.FULL_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x"), 0),
+    FileInfoClass.BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x2x24x"), 0),
+    FileInfoClass.ID_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x2x24x2xQ"), 1),
+    FileInfoClass.ID_FULL_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ"), 1),
+    FileInfoClass.ID_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ8x"), 1),
+    FileInfoClass.ID_64_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ"), 1),
+    FileInfoClass.ID_64_EXTD_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ2x24x"), 1),
+    FileInfoClass.ID_ALL_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQQ8x"), 2),
+    FileInfoClass.ID_ALL_EXTD_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQQ8x2x24x"), 2),
+}
+"""Entries of files that have no extended attributes, short name, reparse tag or index, all of which are zero then; and
+how often their id is in them.  What `DirectoryListing.append` does for them, in one step."""
+
+
 class DirectoryListing:
     """A listing's buffer of at most `size_max` bytes: entries 8-aligned, each pointing at the next."""
 
-    __slots__ = ("_buffer", "_fill", "_last", "_layout", "_size_max")
+    __slots__ = ("_buffer", "_end", "_fill", "_last", "_layout", "_pack", "_repeats", "_size", "_size_max")
 
     def __init__(self, info_class: int, size_max: int) -> None:
         self._layout, self._fill = _CLASSES[info_class]
+        self._size = _LEAD.size + self._layout.size
+        layout, self._repeats = _FILE_LAYOUTS.get(info_class, (None, 0))
+        self._pack = None if layout is None else layout.pack
         self._size_max = size_max
         self._buffer = bytearray()
         self._last = -1
+        self._end = 0
+        """Where the last entry begins, and where it ends without its padding."""
 
     def append(self, entry: DirectoryInformation) -> bool:
         """Add an entry; False when it does not fit, and nothing is changed."""
         name = encode_utf16(entry.file_name)
-        buffer = self._buffer
-        start = len(buffer) + -len(buffer) % ENTRY_ALIGNMENT
-        if start + _LEAD.size + self._layout.size + len(name) > self._size_max:
+        length = self._size + len(name)
+        start = len(self._buffer)
+        if start + length > self._size_max:
             return False
-        if self._last >= 0:
-            _NEXT.pack_into(buffer, self._last, start - self._last)
-            buffer += bytes(start - len(buffer))
-        self._last = start
-        buffer += _LEAD.pack(0, entry.file_index)
-        buffer += self._layout.pack(*self._fill(entry, len(name)))
-        buffer += name
+        padding = -length % ENTRY_ALIGNMENT
+        self._last, self._end = start, start + length
+        lead = _LEAD.pack(length + padding, entry.file_index)
+        self._buffer += lead + self._layout.pack(*self._fill(entry, len(name))) + name + _PADDING[:padding]
+        return True
+
+    def append_file(
+        self, file_name: str, creation_time: int, last_access_time: int, last_write_time: int, change_time: int,
+        end_of_file: int, allocation_size: int, file_attributes: int, file_id: int,
+    ) -> bool:  # fmt: skip
+        """Add the entry of a file that has nothing but these; False when it does not fit, and nothing is changed."""
+        pack = self._pack
+        if pack is None:
+            return self.append(DirectoryInformation(file_name))
+        name = encode_utf16(file_name)
+        name_length = len(name)
+        length = self._size + name_length
+        start = len(self._buffer)
+        if start + length > self._size_max:
+            return False
+        padding = -length % ENTRY_ALIGNMENT
+        self._last, self._end = start, start + length
+        self._buffer += pack(
+            length + padding, creation_time, last_access_time, last_write_time, change_time, end_of_file,
+            allocation_size, file_attributes, name_length, *(file_id,) * self._repeats,
+        ) + name + _PADDING[:padding]  # fmt: skip
         return True
 
     def getvalue(self) -> bytes:
-        """The buffer; its last entry is not padded."""
-        return bytes(self._buffer)
+        """The buffer; its last entry points nowhere and is not padded."""
+        value = self._buffer[: self._end]
+        if value:
+            _NEXT.pack_into(value, self._last, 0)
+        return bytes(value)
 
 
 def decode_directory_listing(info_class: int, data: Buffer) -> list[DirectoryInformation]:
