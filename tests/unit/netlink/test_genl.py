@@ -7,6 +7,7 @@ import struct
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pyroute2.netlink import genlmsg
 
 from smbd_uring.netlink import genl
 from smbd_uring.netlink.genl import MalformedNetlink, decode, encode
@@ -34,6 +35,27 @@ def test_a_message_is_framed_as_generic_netlink() -> None:
     assert encode(2, b"abcd", PORT)[:8] == MESSAGE[:8]
     assert encode(2, b"abcd", PORT)[12:] == MESSAGE[12:]
     assert decode(MESSAGE) == (2, b"abcd")
+
+
+class ForeignMessage(genlmsg):
+    """The same message as a library for netlink wants it declared."""
+
+    prefix = "SMBD_EVENT_"
+    nla_map = tuple((f"SMBD_EVENT_{number}", "cdata") for number in range(genl.COMMAND_MAX + 1))
+
+
+@given(st.integers(0, genl.COMMAND_MAX), st.binary(max_size=50), st.integers(0, 0xFFFF_FFFF))
+def test_a_library_makes_and_reads_the_same_messages(command: int, payload: bytes, port: int) -> None:
+    theirs = ForeignMessage()
+    theirs["cmd"], theirs["version"] = command, genl.GENL_VERSION
+    theirs["header"]["type"], theirs["header"]["pid"] = genl.MESSAGE_TYPE, port
+    theirs["attrs"] = [(f"SMBD_EVENT_{command}", payload)]
+    theirs.encode()
+    ours = encode(command, payload, port)
+    assert ours == bytes(theirs.data)
+    read = ForeignMessage(ours)
+    read.decode()
+    assert (read["cmd"], read.get_attr(f"SMBD_EVENT_{command}")) == (command, payload)
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 743, 16000])
