@@ -6,7 +6,13 @@ from smbd_uring.perf.templates import OperationTemplate
 class Generator:
     latencies: Histogram
     def __init__(
-        self, *, verify: bool = False, read_seed: int = 0, write_seed: int = 0, payload: bytes = b""
+        self,
+        *,
+        verify: bool = False,
+        read_seed: int = 0,
+        write_seed: int = 0,
+        payload: bytes = b"",
+        patience: float = ...,
     ) -> None: ...
     def add_connection(
         self,

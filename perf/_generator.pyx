@@ -67,7 +67,7 @@ cdef enum:
     REQUESTS_MIN = 64
 
 cdef uint64_t SLICE_NS = 200 * 1000 * 1000
-cdef uint64_t SILENCE_NS_MAX = <uint64_t>20 * 1000 * 1000 * 1000
+PATIENCE_S = 20.0
 
 
 def content(uint64_t offset, Py_ssize_t length, uint64_t seed):
@@ -88,6 +88,7 @@ cdef class Generator:
     cdef int epoll
     cdef common shared
     cdef tally counted
+    cdef uint64_t patience_ns
     # Keeps `shared.payload` alive.
     cdef bytes payload
     cdef readonly Histogram latencies
@@ -95,8 +96,13 @@ cdef class Generator:
     def __cinit__(self):
         self.epoll = -1
 
-    def __init__(self, *, bint verify=False, uint64_t read_seed=0, uint64_t write_seed=0, bytes payload=b""):
-        """`payload` is what every WRITE carries unless `verify`; both seeds make contents, see `content`."""
+    def __init__(self, *, bint verify=False, uint64_t read_seed=0, uint64_t write_seed=0, bytes payload=b"",
+                 double patience=PATIENCE_S):
+        """`payload` is what every WRITE carries unless `verify`; both seeds make contents, see `content`.
+
+        Answers that are not there `patience` seconds after the end of a run count as lost.
+        """
+        self.patience_ns = <uint64_t>(patience * 1e9)
         self.payload = payload
         self.shared.verify = verify
         self.shared.read_seed = read_seed
@@ -230,7 +236,7 @@ cdef class Generator:
             now = now_ns()
             if now >= end:
                 self.counted.is_ending = True
-                if now > end + SILENCE_NS_MAX:
+                if now > end + self.patience_ns:
                     self.give_up()
             if now >= slice_end:
                 return False

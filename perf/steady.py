@@ -88,8 +88,8 @@ class SteadyWork:
         kind, status, command = self.generator.complaint()
         if not kind:
             return "what was written reads otherwise" if self.errors_found_later else ""
-        about = f" ({Command(command).name}, status 0x{status:08X})" if command or status else ""
-        return COMPLAINTS[kind] + about
+        about = f" ({Command(command).name})" if command else ""
+        return COMPLAINTS[kind] + (f" 0x{status:08X}" if status else "") + about
 
     def work(self, seconds: float) -> float:
         """Keep the connections busy, then let all finish.  Result: how long it took, in seconds."""
