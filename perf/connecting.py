@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from types import TracebackType
 
 from smbd_uring.perf._histogram import Histogram
+from smbd_uring.perf.many_connections import allow_descriptors
 from smbd_uring.perf.session import Connection, NotAgreedError, Target
 from smbd_uring.perf.workloads import Workload
 
@@ -68,8 +69,9 @@ class IdleWork(ConnectWork):
         """Connect all.  Raises NotAgreedError, OSError."""
         super().__init__(target, workload)
         with ExitStack() as held:
-            for _ in range(workload.connections):
-                held.enter_context(Connection(target, workload.protection))
+            allow_descriptors(workload.connections)
+            for number in range(workload.connections):
+                held.enter_context(Connection(target, workload.protection, number))
             self._held = held.pop_all()
 
     def work(self, seconds: float) -> float:

@@ -8,7 +8,6 @@ so many.  Each sends a NEGOTIATE at the start and an ECHO at the end; one that g
 
 from __future__ import annotations
 
-import resource
 import socket
 import struct
 import time
@@ -16,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
-CONNECTIONS_PER_ADDRESS = 200
+from smbd_uring.perf.many_connections import allow_descriptors, source_address
+
 ANSWER_TIMEOUT_S = 10.0
-DESCRIPTORS_BESIDES = 64
 NEGOTIATE, ECHO = 0, 13
 DIALECT = 0x0210
 
@@ -37,7 +36,7 @@ def hold(address: str, port: int, wanted: int, seconds: float) -> Held:
 
     Raises OSError when this process may not have that many descriptors.
     """
-    _allow_descriptors(wanted + DESCRIPTORS_BESIDES)
+    allow_descriptors(wanted)
     with ExitStack() as stack:
         opened = []
         for number in range(wanted):
@@ -55,14 +54,9 @@ def frame(command: int, message_id: int, body: bytes) -> bytes:
     return struct.pack(">I", len(header) + len(body)) + header + body
 
 
-def source_address(number: int) -> str:
-    """The loopback address that connection `number` comes from."""
-    block = number // CONNECTIONS_PER_ADDRESS
-    return f"127.1.{block // 250}.{block % 250 + 1}"
-
-
 def _connect(address: str, port: int, number: int) -> socket.socket:
-    return socket.create_connection((address, port), ANSWER_TIMEOUT_S, source_address=(source_address(number), 0))
+    source = (source_address(address, number), 0)
+    return socket.create_connection((address, port), ANSWER_TIMEOUT_S, source)
 
 
 def _ask(sockets: Iterable[socket.socket], command: int, message_id: int, body: bytes) -> list[socket.socket]:
@@ -81,14 +75,3 @@ def _answered(sockets: Iterable[socket.socket]) -> Iterator[socket.socket]:
         with suppress(OSError):
             if connection.recv(65536)[4:8] == b"\xfeSMB":
                 yield connection
-
-
-def _allow_descriptors(wanted: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        # A privileged process may go beyond the hard limit; another is refused and says so.
-        unlimited = hard == resource.RLIM_INFINITY
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard if unlimited else max(hard, wanted)))
-        except ValueError as error:
-            raise OSError(f"{wanted} descriptors are needed and {hard} allowed: {error}") from error

@@ -14,11 +14,12 @@ from pathlib import Path
 import psutil
 
 from smbd_uring.perf import document
-from smbd_uring.perf.arrangement import add_arguments, arranged, duration, positive
+from smbd_uring.perf.arrangement import add_arguments, arranged, duration, positive, progress
 from smbd_uring.perf.contenders import ServerContender
 from smbd_uring.perf.figures_wanted import HELD_MIN, IDLE_SERVER_MIB_MAX, SESSION_KIB_MAX
 from smbd_uring.perf.held import hold
 from smbd_uring.perf.pinning import placements
+from smbd_uring.perf.rounds import Job, run_rounds
 from smbd_uring.perf.servers import Running
 from smbd_uring.perf.tables import markdown, number
 from smbd_uring.perf.workloads import Workload
@@ -33,7 +34,7 @@ class Row:
     """One figure and what is wanted of it."""
 
     what: str
-    measured: float
+    measured: float | None
     wanted: str = "-"
 
 
@@ -68,14 +69,20 @@ def _measure(running: Running, options: argparse.Namespace) -> list[Row]:
     idle_kib = sum(parts.values())
     rows = [Row(f"idle, {name}, MiB", kib / 1024) for name, kib in parts.items()]
     rows.append(Row("idle, all, MiB", idle_kib / 1024, f"<= {IDLE_SERVER_MIB_MAX}"))
-    sessions = Workload("idle", connections=options.sessions)
-    figures = ServerContender(running).measure(sessions, placements()["all"], duration(options))
-    each_kib = figures.memory_kib_per_connection or 0.0
+    each_kib = _session_kib(running, options)
     rows.append(Row(f"each of {options.sessions} sessions, KiB", each_kib, f"<= {SESSION_KIB_MAX}"))
-    rows.append(Row("sessions that failed", figures.errors, "0"))
     held = hold(running.address, running.port, options.connections, HOLD_S)
     rows.append(Row(f"connections held of {held.wanted}", held.held, f">= {HELD_MIN}"))
     return rows
+
+
+def _session_kib(running: Running, options: argparse.Namespace) -> float | None:
+    """Memory of each idle session; None, the reason said, when the server does not take that many."""
+    job = Job("idle", Workload("idle", connections=options.sessions), placements()["all"])
+    (found,) = run_rounds([ServerContender(running)], [job], 1, duration(options))
+    if found.complaint:
+        progress(f"{running.name}: {options.sessions} sessions: {found.complaint}")
+    return found.figures.memory_kib_per_connection if found.figures is not None else None
 
 
 def memory_of_parts(pid: int) -> Iterator[tuple[str, int]]:

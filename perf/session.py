@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from smbd_uring.perf.many_connections import source_address
 from smbd_uring.perf.workloads import Protection
 from smbd_uring.wire.const import CipherId, Dialect, SecurityMode, SigningAlgorithm
 from smbd_uring.wire.ntstatus import NtStatus
@@ -73,9 +74,10 @@ class Target:
 class SocketTransport:
     """A TCP connection as the tests' client wants it."""
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, number: int) -> None:
         """OSError when there is nobody."""
-        self.socket = socket.create_connection((address, port), ANSWER_TIMEOUT_S)
+        source = (source_address(address, number), 0)
+        self.socket = socket.create_connection((address, port), ANSWER_TIMEOUT_S, source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def sendall(self, data: bytes) -> None:
@@ -94,9 +96,9 @@ class SocketTransport:
 class Connection:
     """One connection with one session and one tree; a context manager that logs off."""
 
-    def __init__(self, target: Target, protection: Protection = "plain") -> None:
-        """Go through all of it.  Raises NotAgreedError, OSError."""
-        self.transport = SocketTransport(target.address, target.port)
+    def __init__(self, target: Target, protection: Protection = "plain", number: int = 0) -> None:
+        """Go through all of it.  `number`: the how manyth this is of many.  Raises NotAgreedError, OSError."""
+        self.transport = SocketTransport(target.address, target.port, number)
         self.client = FileClient(self.transport)
         self.protection = protection
         try:

@@ -13,6 +13,7 @@ from typing import Final
 from smbd_uring.perf import files
 from smbd_uring.perf._generator import Generator, content
 from smbd_uring.perf._histogram import Histogram
+from smbd_uring.perf.many_connections import allow_descriptors
 from smbd_uring.perf.session import Connection, NotAgreedError, Target
 from smbd_uring.perf.templates import LISTING_BYTES, OperationTemplate, Templates
 from smbd_uring.perf.workloads import Workload
@@ -54,10 +55,11 @@ class SteadyWork:
         )  # fmt: skip
         self.connections: list[Connection] = []
         self.write_ids: list[FileId] = []
+        allow_descriptors(workload.connections)
         with ExitStack() as undoing:
             undoing.callback(self.close)
             for number in range(workload.connections):
-                connection = Connection(target, workload.protection)
+                connection = Connection(target, workload.protection, number)
                 self.connections.append(connection)
                 self._add(connection, number)
             undoing.pop_all()

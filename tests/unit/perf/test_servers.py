@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from smbd_uring.perf.held import hold, source_address
+from smbd_uring.perf.held import hold
+from smbd_uring.perf.many_connections import source_address
 from smbd_uring.perf.pinning import pin_tree
 from smbd_uring.perf.samba_configuration import PRIVATE_FOLDERS, Samba, smb_conf
 from smbd_uring.perf.servers import LOOPBACK, own, share_folder, work_folder
@@ -82,6 +83,6 @@ def test_connections_from_many_addresses_are_held() -> None:
 
 
 def test_addresses_are_enough_for_a_hundred_thousand() -> None:
-    addresses = {source_address(number) for number in range(0, 100_000, 100)}
+    addresses = {source_address(LOOPBACK, number) for number in range(0, 100_000, 100)}
     assert len(addresses) == 500
     assert all(max(map(int, address.split("."))) <= 250 for address in addresses)
