@@ -200,6 +200,10 @@ INLINE_PAUSE_S: Final = 5.0
 """A file system whose calls held the loop for longer than SLOW is left to worker threads for PAUSE: a sick disk is
 noticed once in that time, and a busy machine's scheduler does not look like one."""
 
+INLINE_BUDGET_NS: Final = 10_000_000
+"""One batch of directory entries is looked at in the loop's own thread for so long; a disk that has to fetch them is
+left to a worker before it is called slow."""
+
 INLINE_FREED_BYTES_MAX: Final = 64 * MIB
 """A file's last name or last handle that frees more than this goes in a worker thread: ext4 gives back some GiB a
 second."""

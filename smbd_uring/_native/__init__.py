@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smbd_uring._native._message_crypto import Opener as OpenerType
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from smbd_uring._native._message_crypto import Signer as SignerType
     from smbd_uring._native._ring import Ring as RingType
 
-MODULES = ("_buffers", "_core", "_crypto", "_identity", "_message_crypto", "_operation", "_paths", "_ring", "_statx")
+MODULES = (
+    "_buffers", "_core", "_crypto", "_dirents", "_identity", "_message_crypto", "_operation", "_paths", "_ring",
+    "_statx",
+)  # fmt: skip
 """Every compiled module; `setup.py` builds the same ones."""
 
 StatFields = tuple[int, int, int, int, int, int, int, int, int, int, int, int | None]
 """The fields of ports.FileStatus in their order."""
-
-StatEntries = Callable[[int, list[bytes], bytes], list[tuple[StatFields, bytes | None] | None]]
 
 impl: str = "python"
 """What is in use: "native" when every module is, else "python"."""
@@ -37,7 +38,11 @@ why_not: str | None = None
 Ring: type[RingType] | None = None
 """The ring; whether the kernel lets one be made shows when it is made."""
 
-stat_entries: StatEntries | None = None
+stat_entries: Callable[[int, list[bytes], bytes, type[Any], int, int], list[Any] | None] | None = None
+"""Facts of many names of a directory, `_statx.stat_entries`."""
+
+read_directory: Callable[[int, type[Any], int], list[Any] | None] | None = None
+"""The names in a directory, `_dirents.read_directory`."""
 
 paths: ModuleType | None = None
 """The combined steps on one file, `_paths`."""
@@ -74,10 +79,11 @@ def _load() -> None:
 
 
 def _load_files() -> None:
-    global stat_entries, paths, take_identity
-    from smbd_uring._native import _identity, _paths, _statx
+    global stat_entries, read_directory, paths, take_identity
+    from smbd_uring._native import _dirents, _identity, _paths, _statx
 
-    stat_entries, paths, take_identity = _statx.stat_entries, _paths, _identity.take
+    stat_entries, read_directory = _statx.stat_entries, _dirents.read_directory
+    paths, take_identity = _paths, _identity.take
 
 
 def _load_ring() -> None:

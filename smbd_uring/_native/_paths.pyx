@@ -9,7 +9,7 @@ A descriptor of this process is reached through /proc/self/fd, kept open: one st
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EACCES, EBADF, ELOOP, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ERANGE, errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 
 from smbd_uring._native._statx cimport (
@@ -22,6 +22,7 @@ from smbd_uring._native._statx cimport (
     fields,
     makedev,
     statx_buffer,
+    xattr_at,
 )
 
 import os
@@ -55,14 +56,8 @@ cdef struct open_how:
     # The argument of openat2(2): open flags, permission bits, RESOLVE_* bits.
     uint64_t flags, mode, resolve
 
-cdef struct xattr_args:
-    # The argument of getxattrat(2): address and size of the room for the value; no flags exist.
-    uint64_t value
-    uint32_t size, flags
-
 cdef enum:
     SYS_OPENAT2 = 437
-    SYS_GETXATTRAT = 464
     AT_REMOVEDIR = 0x200
     # "/proc/self/fd/", a number, NUL.
     PATH_BYTES = 32
@@ -75,8 +70,6 @@ cdef enum:
 # since the kernel would show it its parent's.
 cdef int own_descriptors = -1
 cdef pid_t own_descriptors_of = 0
-# Whether the kernel has getxattrat (6.13); found out by asking once.
-cdef bint has_getxattrat = True
 
 
 cdef int own_descriptors_now() noexcept nogil:
@@ -90,22 +83,14 @@ cdef int own_descriptors_now() noexcept nogil:
 
 cdef ssize_t value_of_path_handle(int descriptor, const char *xattr, char *value) noexcept nogil:
     """getxattr of what an O_PATH descriptor stands for; sets errno."""
-    global has_getxattrat
     cdef char path[PATH_BYTES]
-    cdef xattr_args arguments
     cdef ssize_t length
-    cdef int base
-    if has_getxattrat:
-        base = own_descriptors_now()
-        if base >= 0:
-            snprintf(path, PATH_BYTES, "%d", descriptor)
-            arguments.value = <uint64_t><size_t>value
-            arguments.size = VALUE_BYTES
-            arguments.flags = 0
-            length = syscall(SYS_GETXATTRAT, base, path, 0, xattr, &arguments, sizeof(arguments))
-            if length >= 0 or errno != ENOSYS:
-                return length
-            has_getxattrat = False
+    cdef int base = own_descriptors_now()
+    if base >= 0:
+        snprintf(path, PATH_BYTES, "%d", descriptor)
+        length = xattr_at(base, path, 0, xattr, value, VALUE_BYTES)
+        if length >= 0 or errno != ENOSYS:
+            return length
     snprintf(path, PATH_BYTES, "/proc/self/fd/%d", descriptor)
     return getxattr(path, xattr, value, VALUE_BYTES)
 

@@ -35,3 +35,8 @@ cdef enum:
 
 # The fields of ports.FileStatus in their order.
 cdef tuple fields(statx_buffer *status)
+
+# getxattrat(2): the length of the value, or -1 with errno set, ENOSYS where the kernel has no such call.
+cdef ssize_t xattr_at(
+    int directory, const char *path, int flags, const char *xattr, void *value, uint32_t size
+) noexcept nogil

@@ -1,5 +1,5 @@
-from smbd_uring._native import StatFields
+from typing import Any
 
 def stat_entries(
-    directory: int, names: list[bytes], xattr: bytes
-) -> list[tuple[StatFields, bytes | None] | None]: ...
+    directory: int, names: list[bytes], xattr: bytes, status_type: type[Any], device: int, budget_ns: int
+) -> list[Any] | None: ...

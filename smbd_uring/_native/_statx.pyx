@@ -1,20 +1,47 @@
 # cython: language_level=3
 """statx and one xattr of many names of a directory in one step, without the GIL.
 
-Knows: the two system calls.  Must not know: why a listing is made.  `smbd_uring.loop.syscalls` has the
+Knows: the two system calls.  Must not know: why a listing is made.  `smbd_uring.loop.directories` has the
 Python twin.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.errno cimport EACCES, ELOOP, ENOENT, ENOTDIR, EPERM, ERANGE, ESTALE, errno
-from libc.stdint cimport int64_t
+from libc.errno cimport EACCES, ELOOP, ENOENT, ENOSYS, ENOTDIR, EPERM, ERANGE, ESTALE, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
+from libc.time cimport time_t
 
 import os
 
+cdef object new_tuple = tuple.__new__
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #define errno_set(number) (errno = (number))
+    """
+    void errno_set(int number) noexcept nogil
+
 cdef extern from "<sys/xattr.h>" nogil:
     ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
+
+cdef extern from "<unistd.h>" nogil:
+    long syscall(long number, ...)
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        # Seconds and nanoseconds.
+        time_t tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec *now)
+
+cdef struct xattr_args:
+    # The argument of getxattrat(2): address and size of the room for the value; no flags exist.
+    uint64_t value
+    uint32_t size, flags
 
 cdef enum:
     # "/proc/self/fd/", a number, "/", a name of 255 bytes, NUL.
@@ -23,28 +50,67 @@ cdef enum:
     VALUE_BYTES = 1024
     # Names looked at between two looks at Python objects.
     BATCH = 64
+    SYS_GETXATTRAT = 464
 
 cdef struct entry_facts:
     int error
     ssize_t value_length
-    bint is_longer
+    bint is_longer, is_foreign
     statx_buffer status
     char value[VALUE_BYTES]
 
 
-cdef void look(int directory, const char *name, const char *xattr, entry_facts *facts) noexcept nogil:
+# Whether the kernel has getxattrat (6.13); found out by asking once.
+cdef bint has_getxattrat = True
+
+
+cdef ssize_t xattr_at(
+    int directory, const char *path, int flags, const char *xattr, void *value, uint32_t size
+) noexcept nogil:
+    """getxattrat; -1 with ENOSYS where the kernel has none."""
+    global has_getxattrat
+    cdef xattr_args arguments
+    cdef ssize_t length
+    if not has_getxattrat:
+        errno_set(ENOSYS)
+        return -1
+    arguments.value = <uint64_t><size_t>value
+    arguments.size = size
+    arguments.flags = 0
+    length = syscall(SYS_GETXATTRAT, directory, path, flags, xattr, &arguments, sizeof(arguments))
+    if length < 0 and errno == ENOSYS:
+        has_getxattrat = False
+    return length
+
+
+cdef void look(int directory, const char *name, const char *xattr, uint64_t device, entry_facts *facts) noexcept nogil:
+    """`device` is the only one whose files may be asked for more than what the kernel knows of them; 0 is any."""
     cdef char path[PATH_BYTES]
-    cdef int length
+    cdef int flags = AT_SYMLINK_NOFOLLOW
+    if device:
+        flags |= AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC
     facts.error = 0
     facts.value_length = -1
     facts.is_longer = False
-    if call_statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_WANTED, &facts.status) < 0:
+    facts.is_foreign = False
+    if call_statx(directory, name, flags, STATX_WANTED, &facts.status) < 0:
         facts.error = errno
         return
-    length = snprintf(path, PATH_BYTES, "/proc/self/fd/%d/%s", directory, name)
-    if length < PATH_BYTES:
+    if device and makedev(facts.status.stx_dev_major, facts.status.stx_dev_minor) != device:
+        facts.is_foreign = True
+        return
+    facts.value_length = xattr_at(directory, name, AT_SYMLINK_NOFOLLOW, xattr, facts.value, VALUE_BYTES)
+    if facts.value_length < 0 and errno == ENOSYS:
+        if snprintf(path, PATH_BYTES, "/proc/self/fd/%d/%s", directory, name) >= PATH_BYTES:
+            return
         facts.value_length = lgetxattr(path, xattr, facts.value, VALUE_BYTES)
-        facts.is_longer = facts.value_length < 0 and errno == ERANGE
+    facts.is_longer = facts.value_length < 0 and errno == ERANGE
+
+
+cdef int64_t now_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
 
 
 cdef object long_value(int directory, bytes name, bytes xattr):
@@ -55,7 +121,13 @@ cdef object long_value(int directory, bytes name, bytes xattr):
         return None
 
 
+# Seconds since the epoch of which the nanoseconds fit in 64 bits, either way.
+cdef int64_t SECONDS_MAX = 9000000000
+
+
 cdef inline object nanoseconds(statx_timestamp *moment):
+    if -SECONDS_MAX < moment.tv_sec < SECONDS_MAX:
+        return moment.tv_sec * 1000000000 + <int64_t>moment.tv_nsec
     return <int64_t>moment.tv_sec * <object>1_000_000_000 + moment.tv_nsec
 
 
@@ -76,20 +148,24 @@ cdef tuple fields(statx_buffer *status):
     )
 
 
-cdef object result_of(int directory, bytes name, bytes xattr, entry_facts *facts):
+cdef object result_of(int directory, bytes name, bytes xattr, entry_facts *facts, object status_type):
     if facts.error in (ENOENT, EACCES, EPERM, ELOOP, ENOTDIR, ESTALE):
         return None
     if facts.error:
         raise OSError(facts.error, os.strerror(facts.error))
+    status = new_tuple(status_type, fields(&facts.status))
     if facts.is_longer:
-        return (fields(&facts.status), long_value(directory, name, xattr))
+        return (status, long_value(directory, name, xattr))
     # Absent, unsupported or not permitted: to a listing all of these mean that there is no value.
-    return (fields(&facts.status), facts.value[:facts.value_length] if facts.value_length >= 0 else None)
+    return (status, facts.value[:facts.value_length] if facts.value_length >= 0 else None)
 
 
-def stat_entries(int directory, list names, bytes xattr):
+def stat_entries(int directory, list names, bytes xattr, status_type, uint64_t device, int64_t budget_ns):
     """For each of `names` (bytes, single components without NUL): None when it is gone or may not be seen,
-    else (fields of FileStatus, value or None).  No symlink is followed.  Raises OSError, MemoryError."""
+    else (`status_type` made of the fields of FileStatus, value or None).  No symlink is followed.
+
+    None for all when a name is on another device than `device` (0: any may be), or when it takes longer than
+    `budget_ns`.  Raises OSError, MemoryError."""
     cdef const char *pointers[BATCH]
     cdef const char *xattr_name = PyBytes_AS_STRING(xattr)
     cdef entry_facts *facts = <entry_facts *>malloc(BATCH * sizeof(entry_facts))
@@ -97,6 +173,8 @@ def stat_entries(int directory, list names, bytes xattr):
     cdef int count, index
     cdef list results = []
     cdef bytes name
+    cdef int64_t end = 0
+    cdef bint is_over = False
     if facts is NULL:
         raise MemoryError
     try:
@@ -107,10 +185,16 @@ def stat_entries(int directory, list names, bytes xattr):
                 pointers[count] = PyBytes_AS_STRING(name)
                 count += 1
             with nogil:
+                if start == 0:
+                    end = now_ns() + budget_ns
                 for index in range(count):
-                    look(directory, pointers[index], xattr_name, &facts[index])
+                    look(directory, pointers[index], xattr_name, device, &facts[index])
+                    is_over = is_over or facts[index].is_foreign
+                is_over = is_over or now_ns() > end
+            if is_over:
+                return None
             for index in range(count):
-                results.append(result_of(directory, batch[index], xattr, &facts[index]))
+                results.append(result_of(directory, batch[index], xattr, &facts[index], status_type))
         return results
     finally:
         free(facts)

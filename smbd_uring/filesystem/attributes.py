@@ -15,7 +15,6 @@ from typing import Final
 from smbd_uring.filesystem import dos_attributes
 from smbd_uring.filesystem.dos_attributes import ARCHIVE, DIRECTORY, DOS_ATTRIBUTES_XATTR, HIDDEN
 from smbd_uring.ports import (
-    Buffer,
     Credentials,
     Describe,
     FileFacts,
@@ -26,23 +25,24 @@ from smbd_uring.ports import (
     Stat,
 )
 
+_S_IFMT: Final = 0o170000
+
 _NOT_STORABLE: Final = frozenset({errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.ENOSYS})
 """Where a new file cannot carry the attribute, it is a file without; its creator did nothing wrong."""
 
 
-def facts_of(root: ShareRoot, status: FileStatus, name: str, value: Buffer | None) -> FileFacts:
+def facts_of(root: ShareRoot, status: FileStatus, name: str, value: bytes | None) -> FileFacts:
     """Put together facts from a status, the last path component ("" for the root) and the xattr's value."""
-    stored = dos_attributes.decode(value) if value is not None and root.store_dos_attributes else None
-    is_directory = stat.S_ISDIR(status.mode)
-    if stored is not None and stored.attributes is not None:
-        attributes = stored.attributes
-    else:
+    is_directory = status.mode & _S_IFMT == stat.S_IFDIR
+    attributes, created_ns = None, None
+    if value is not None and root.store_dos_attributes:
+        attributes, created_ns = dos_attributes.decode(value)
+    if attributes is None:
         attributes = 0 if is_directory else ARCHIVE
     if is_directory:
         attributes |= DIRECTORY
     if root.hide_dot_files and name.startswith("."):
         attributes |= HIDDEN
-    created_ns = stored.created_ns if stored is not None else None
     return FileFacts(status, attributes, _created_ns(status) if created_ns is None else created_ns)
 
 

@@ -16,10 +16,8 @@ writes, so it is what is written here; all of them are read.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
-
-from smbd_uring.ports import Buffer
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 DOS_ATTRIBUTES_XATTR: Final = b"user.DOSATTRIB"
 
@@ -55,8 +53,7 @@ _NT_EPOCH_OFFSET: Final = 116_444_736_000_000_000
 _NT_TIME_MAX: Final = 0x7FFF_FFFF_FFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAttributes:
+class StoredAttributes(NamedTuple):
     """What a value says: DOS attributes among `STORED`, and the creation time in nanoseconds since the Unix epoch.
     None where it says nothing."""
 
@@ -64,16 +61,23 @@ class StoredAttributes:
     created_ns: int | None
 
 
-def decode(value: Buffer) -> StoredAttributes | None:
-    """Read a value of any version.  None when it is none of them: whoever can write the file can write anything
-    there, so a value that makes no sense counts as absent."""
-    view = bytes(value)
-    terminator = view.find(0, 0, _HEX_CHARACTERS_MAX + 1)
-    text = view[:terminator] if terminator >= 0 else view
-    if terminator < 0 or terminator + 1 == len(view):
+NOTHING: Final = StoredAttributes(None, None)
+"""What a value says that makes no sense."""
+
+_VALUES_CACHED: Final = 8192
+"""Most values are looked at again and again, in listings above all."""
+
+
+@lru_cache(_VALUES_CACHED)
+def decode(value: bytes) -> StoredAttributes:
+    """Read a value of any version.  It says nothing when it is none of them: whoever can write the file can write
+    anything there, so a value that makes no sense counts as absent."""
+    terminator = value.find(0, 0, _HEX_CHARACTERS_MAX + 1)
+    text = value[:terminator] if terminator >= 0 else value
+    if terminator < 0 or terminator + 1 == len(value):
         attributes = _attributes_of_text(text)
-        return None if attributes is None else StoredAttributes(attributes & STORED, None)
-    return _decode_versions(view, _align(terminator + 1, 2))
+        return NOTHING if attributes is None else StoredAttributes(attributes & STORED, None)
+    return _decode_versions(value, _align(terminator + 1, 2))
 
 
 def encode(attributes: int, created_ns: int) -> bytes:
@@ -88,16 +92,16 @@ def encode(attributes: int, created_ns: int) -> bytes:
     )
 
 
-def _decode_versions(view: bytes, position: int) -> StoredAttributes | None:
+def _decode_versions(view: bytes, position: int) -> StoredAttributes:
     if not 0 <= _VERSION.size <= len(view) - position:
-        return None
+        return NOTHING
     version, discriminant = _VERSION.unpack_from(view, position)
     body = _BODIES.get(version)
     if body is None or discriminant != version:
-        return None
+        return NOTHING
     position = _align(position + _VERSION.size, 4)
     if not 0 <= body.size <= len(view) - position:
-        return None
+        return NOTHING
     valid, attributes, create_time = body.unpack_from(view, position)
     has_time = valid & _VALID_CREATE_TIME and 0 < create_time <= _NT_TIME_MAX
     return StoredAttributes(

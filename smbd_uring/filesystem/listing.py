@@ -30,6 +30,8 @@ from smbd_uring.ports import (
     StatEntries,
 )
 
+_S_IFMT: Final = 0o170000
+
 _LEADS_NOWHERE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 )
@@ -47,25 +49,25 @@ async def describe(
 
     Names that are not UTF-8 or have a character SMB cannot carry are left out: no client could open them.
     """
-    visible: list[tuple[bytes, str]] = []
+    on_disk: list[bytes] = []
+    visible: list[str] = []
     for entry in entries:
         name = client_name(entry.name)
-        if name is not None and not is_vetoed(root.veto_list, name):
-            visible.append((entry.name, name))
+        if name is not None and not (root.veto_list and is_vetoed(root.veto_list, name)):
+            on_disk.append(entry.name)
+            visible.append(name)
     listed: list[ListedEntry] = []
     for start in range(0, len(visible), DIRECTORY_BATCH_ENTRIES):
-        batch = visible[start : start + DIRECTORY_BATCH_ENTRIES]
-        names = [on_disk for on_disk, _ in batch]
-        answers = await StatEntries(directory, names, DOS_ATTRIBUTES_XATTR, credentials)
-        for (_, name), answer in zip(batch, answers, strict=True):
+        end = start + DIRECTORY_BATCH_ENTRIES
+        answers = await StatEntries(directory, on_disk[start:end], DOS_ATTRIBUTES_XATTR, credentials)
+        for name, answer in zip(visible[start:end], answers, strict=True):
             if answer is None:
                 continue
             status, value = answer
-            facts: FileFacts | None
-            if stat.S_ISLNK(status.mode):
-                facts = await _facts_behind_symlink(root, (*directory_components, name), credentials)
-            else:
-                facts = facts_of(root, status, name, value)
+            if status.mode & _S_IFMT != stat.S_IFLNK:
+                listed.append(ListedEntry(name, facts_of(root, status, name, value)))
+                continue
+            facts = await _facts_behind_symlink(root, (*directory_components, name), credentials)
             if facts is not None:
                 listed.append(ListedEntry(name, facts))
     return listed

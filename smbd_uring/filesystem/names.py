@@ -15,7 +15,7 @@ from typing import Final
 from smbd_uring.limits import NAME_BYTES_MAX
 
 _NOT_A_COMPONENT: Final = ("", ".", "..")
-_FORBIDDEN_TO_CLIENTS: Final = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
+_forbidden_to_clients = re.compile(r'[\x00-\x1f"*/:<>?\\|]').search
 """[MS-FSCC] 2.1.5: a name with one of these cannot be sent by a client, and most refuse to see it."""
 
 _FOLDED_NAMES_CACHED: Final = 16384
@@ -46,7 +46,7 @@ def client_name(name: bytes) -> str | None:
         decoded = name.decode()
     except UnicodeDecodeError:
         return None
-    return None if _FORBIDDEN_TO_CLIENTS.search(decoded) else decoded
+    return None if _forbidden_to_clients(decoded) else decoded
 
 
 def fold(name: str) -> str:

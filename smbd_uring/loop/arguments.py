@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from smbd_uring.ports import Buffer, OpenAt
@@ -26,11 +27,23 @@ def refused(number: int, what: str) -> OSError:
     return OSError(number, f"{os.strerror(number)}: {what}")
 
 
+_DOTS: Final = frozenset({b"", b".", b".."})
+
+
 def component(name: bytes) -> bytes:
     """`name` if it is one directory entry's name; OSError(EINVAL) for "", ".", "..", a slash or a NUL."""
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+    if name in _DOTS or b"/" in name or b"\0" in name:
         raise refused(errno.EINVAL, "not a single name")
     return name
+
+
+def components(names: Sequence[bytes]) -> Sequence[bytes]:
+    """`names`, each as `component` has it; looked at all together, since there are hundreds."""
+    everything = b"/".join(names)
+    if everything.count(b"/") != len(names) - 1 or b"\0" in everything or not _DOTS.isdisjoint(names):
+        for name in names:
+            component(name)
+    return names
 
 
 def component_or_self(name: bytes) -> bytes:

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from smbd_uring.limits import INLINE_FREED_BYTES_MAX, INLINE_NAMES_MAX, INLINE_SLOW_S
-from smbd_uring.loop import arguments, libc, paths, syscalls
+from smbd_uring.limits import INLINE_BUDGET_NS, INLINE_FREED_BYTES_MAX, INLINE_NAMES_MAX, INLINE_SLOW_S
+from smbd_uring.loop import arguments, directories, libc, paths, syscalls
 from smbd_uring.loop.identity import ThreadIdentity
 from smbd_uring.loop.volumes import Volume, Volumes
 from smbd_uring.ports import (
@@ -42,14 +42,13 @@ from smbd_uring.ports import (
     SetTimes,
     SetXattr,
     Stat,
+    StatEntries,
     StatVolume,
     Truncate,
     Unlink,
 )
 
 _RESOLVE_NO_XDEV: Final = 0x01
-_UNASKED: Final = libc.AT_NO_AUTOMOUNT | libc.AT_STATX_DONT_SYNC
-"""A name may be a mount point of another machine's files: statx must not ask that machine."""
 
 
 class InlineFiles:
@@ -139,7 +138,7 @@ def _describe(effect: Describe, _volume: Volume) -> paths.Described:
 def _stat(effect: Stat, volume: Volume) -> Any:
     if not effect.name:
         return paths.stat(effect.directory, b"")
-    status = paths.stat(effect.directory, arguments.component(effect.name), _UNASKED)
+    status = paths.stat(effect.directory, arguments.component(effect.name), libc.UNASKED)
     return status if status.device == volume.device else NOT_NOW
 
 
@@ -167,7 +166,7 @@ def _rename(effect: Rename, volume: Volume) -> Any:
 def _frees_much(directory: Handle, name: bytes) -> bool:
     """Whether this name's going gives back so much that it takes long."""
     try:
-        status = paths.stat(directory, arguments.component(name), _UNASKED)
+        status = paths.stat(directory, arguments.component(name), libc.UNASKED)
     except OSError:
         return False
     return paths.is_larger(status, INLINE_FREED_BYTES_MAX)
@@ -183,8 +182,15 @@ def _truncate(effect: Truncate, volume: Volume) -> Any:
 def _list_directory(effect: ListDirectory, _volume: Volume) -> Any:
     # Nobody else uses this handle's position while the loop's own thread does.
     os.lseek(effect.handle, 0, os.SEEK_SET)
-    entries = libc.read_directory(effect.handle, INLINE_NAMES_MAX)
+    entries = directories.read_directory(effect.handle, INLINE_NAMES_MAX)
     return NOT_NOW if entries is None else entries
+
+
+def _stat_entries(effect: StatEntries, volume: Volume) -> Any:
+    names = arguments.components(effect.names)
+    xattr = arguments.xattr_name(effect.xattr)
+    answers = directories.stat_entries(effect.directory, names, xattr, volume.device, INLINE_BUDGET_NS)
+    return NOT_NOW if answers is None else answers
 
 
 class Way(NamedTuple):
@@ -222,4 +228,5 @@ _WAYS: Final[dict[type[Effect[Any]], Way]] = {
     GetXattr: Way(_plainly, _HANDLE),
     SetXattr: Way(_plainly, _HANDLE),
     ListDirectory: Way(_list_directory, _HANDLE, needs_identity=False),
+    StatEntries: Way(_stat_entries, _DIRECTORY),
 }

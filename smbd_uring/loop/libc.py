@@ -21,6 +21,8 @@ AT_EACCESS: Final = 0x200
 AT_NO_AUTOMOUNT: Final = 0x800
 AT_EMPTY_PATH: Final = 0x1000
 AT_STATX_DONT_SYNC: Final = 0x4000
+UNASKED: Final = AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC
+"""For statx of a name that may be a mount point of another machine's files: it must not ask that machine."""
 
 STATX_WANTED: Final = 0x7FF | 0x800
 """STATX_BASIC_STATS and STATX_BTIME."""
@@ -190,7 +192,7 @@ def set_times(path: bytes, accessed_ns: int | None, modified_ns: int | None) -> 
     checked(_utimensat(AT_FDCWD, path, words, 0))
 
 
-def read_directory(descriptor: int, names_max: int | None = None) -> list[DirectoryEntry] | None:
+def read_directory(descriptor: int, names_max: int) -> list[DirectoryEntry] | None:
     """All entries from the descriptor's position on but "." and ".."; it must belong to the caller alone,
     because the position is shared by every holder of an open file.  None when there are more than
     `names_max`, about which it gives up after one buffer too many.  Raises OSError."""
@@ -207,6 +209,6 @@ def read_directory(descriptor: int, names_max: int | None = None) -> list[Direct
             if name not in (b".", b".."):
                 entries.append(DirectoryEntry(name, inode, kind))
             position += record_length
-        if names_max is not None and len(entries) > names_max:
+        if len(entries) > names_max:
             return None
     return entries

@@ -10,11 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-from smbd_uring import _native
-from smbd_uring.loop import arguments, libc, paths
+from smbd_uring.loop import arguments, directories, libc, paths
 from smbd_uring.loop.identity import ThreadIdentity, acting_as
 from smbd_uring.ports import (
     Allocate,
@@ -48,11 +46,6 @@ from smbd_uring.ports import (
     VolumeStatus,
     WriteAt,
 )
-
-EntryFacts = tuple[FileStatus, bytes | None] | None
-
-_ABSENT = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.ESTALE})
-"""Why one name of many may not be described although the directory can be: gone, or not for these eyes."""
 
 
 def perform(effect: Effect[Any], identity: ThreadIdentity | None = None) -> Any:
@@ -205,37 +198,18 @@ def _list_directory(effect: ListDirectory) -> list[DirectoryEntry]:
     # listings under way at once share one, so each reads through an open file of its own.
     fresh = os.open(arguments.magic_path(effect.handle), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        entries = libc.read_directory(fresh)
+        entries = directories.read_directory(fresh)
         assert entries is not None
         return entries
     finally:
         os.close(fresh)
 
 
-def _stat_entries(effect: StatEntries) -> list[EntryFacts]:
-    xattr = arguments.xattr_name(effect.xattr)
-    names = [arguments.component(name) for name in effect.names]
-    if _native.stat_entries is not None:
-        return [
-            None if facts is None else (FileStatus(*facts[0]), facts[1])
-            for facts in _native.stat_entries(effect.directory, names, xattr)
-        ]
-    return [_stat_entry(effect.directory, name, xattr) for name in names]
-
-
-def _stat_entry(directory: Handle, name: bytes, xattr: bytes) -> EntryFacts:
-    try:
-        status = libc.statx(directory, name)
-    except OSError as error:
-        if error.errno in _ABSENT:
-            return None
-        raise
-    value = None
-    # Absent, unsupported or not permitted: to a listing all of these mean that there is no value.
-    with suppress(OSError):
-        path = b"%s/%s" % (arguments.magic_path(directory), name)
-        value = os.getxattr(path, xattr, follow_symlinks=False)
-    return (status, value)
+def _stat_entries(effect: StatEntries) -> list[directories.EntryFacts]:
+    xattr, names = arguments.xattr_name(effect.xattr), arguments.components(effect.names)
+    answers = directories.stat_entries(effect.directory, names, xattr)
+    assert answers is not None
+    return answers
 
 
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {

@@ -95,8 +95,7 @@ class VolumeStatus:
     file_system_id: int
 
 
-@dataclass(slots=True)
-class DirectoryEntry:
+class DirectoryEntry(NamedTuple):
     """One entry as getdents64 gives it; `kind` is the DT_* value (0 where the file system does not say)."""
 
     name: bytes

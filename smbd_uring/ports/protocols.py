@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from smbd_uring.ports.effects import Buffer, Credentials, DirectoryEntry, Effect, FileStatus, Handle
 
@@ -76,8 +76,7 @@ class ShareRoot:
     veto_list: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """A file as SMB sees it: the kernel's status, DOS attributes ([MS-FSCC] 2.6) and the creation time."""
 
     status: FileStatus
@@ -85,8 +84,7 @@ class FileFacts:
     created_ns: int
 
 
-@dataclass(slots=True)
-class Found:
+class Found(NamedTuple):
     """What a lookup came to.
 
     `components` are the names as they are on disk as far as they exist, then as they were asked for.  `handle` is an
@@ -98,8 +96,7 @@ class Found:
     facts: FileFacts | None
 
 
-@dataclass(slots=True)
-class ListedEntry:
+class ListedEntry(NamedTuple):
     """One entry of a listing: its name as a client shall see it, and its facts."""
 
     name: str

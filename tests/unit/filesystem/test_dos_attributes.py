@@ -12,6 +12,7 @@ from smbd_uring.filesystem.dos_attributes import (
     ARCHIVE,
     DIRECTORY,
     HIDDEN,
+    NOTHING,
     READONLY,
     STORED,
     SYSTEM,
@@ -87,7 +88,7 @@ def test_fields_that_are_not_valid_say_nothing() -> None:
     ],
 )  # fmt: skip
 def test_nonsense_counts_as_absent(value: bytes) -> None:
-    assert decode(value) is None
+    assert decode(value) == NOTHING
 
 
 @given(st.binary(max_size=80))

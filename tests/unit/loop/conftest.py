@@ -39,7 +39,7 @@ def perform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Performs effects in one of the ways there are; "python" is system calls without native code."""
     performer: Direct | Through
     if request.param == "python":
-        for name in ("paths", "stat_entries", "take_identity"):
+        for name in ("paths", "stat_entries", "read_directory", "take_identity"):
             monkeypatch.setattr(_native, name, None)
     if request.param in ("syscalls", "python"):
         performer = Direct()

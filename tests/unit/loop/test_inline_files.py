@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from smbd_uring import limits
+from smbd_uring import _native, limits
 from smbd_uring.loop import inline_files, syscalls
 from smbd_uring.loop.base import DriverBase
 from smbd_uring.loop.identity import may_switch
@@ -34,6 +34,7 @@ from smbd_uring.ports import (
     Rename,
     Reopen,
     Stat,
+    StatEntries,
     Synchronize,
     Truncate,
     Unlink,
@@ -295,3 +296,26 @@ def test_the_loop_is_itself_whenever_the_engine_returns(
         assert set(engine.acted_as) == {(ALICE.uid, ALICE.gid, ALICE.groups)}
     assert (tmp_path / "servers").stat().st_uid == before[0]
     os.close(folder)
+
+
+def test_a_listing_asks_nothing_of_what_is_mounted_in_it() -> None:
+    """Given a mount point among the names, or a disk that takes its time, others describe them all."""
+    top = Handle(os.open("/", os.O_PATH))
+    inline = InlineFiles(Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev)))
+    inside = [name for name in os.listdir(b"/") if os.lstat(b"/" + name).st_dev == os.fstat(top).st_dev]
+    answers = inline.perform_now(StatEntries(top, inside, b"user.x"))
+    assert [answer[0].inode for answer in answers] == [os.lstat(b"/" + name).st_ino for name in inside]
+    assert inline.perform_now(StatEntries(top, [*inside, b"proc"], b"user.x")) is NOT_NOW
+    os.close(top)
+
+
+def test_many_names_that_take_long_are_left_to_others(
+    inline: InlineFiles, folder: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    names = [b"file"] * 100
+    assert len(inline.perform_now(StatEntries(folder, names, b"user.x"))) == 100
+    monkeypatch.setattr(inline_files, "INLINE_BUDGET_NS", 0)
+    assert inline.perform_now(StatEntries(folder, names, b"user.x")) is NOT_NOW
+    monkeypatch.setattr(_native, "stat_entries", None)
+    assert inline.perform_now(StatEntries(folder, names, b"user.x")) is NOT_NOW

@@ -1,0 +1,3 @@
+from typing import Any
+
+def read_directory(descriptor: int, entry_type: type[Any], names_max: int) -> list[Any] | None: ...
