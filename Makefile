@@ -3,9 +3,10 @@
 PYTHON_IN_VENV := .venv/bin/python
 GUEST ?= ../shared/tools/guest
 FRAMES ?= 1000000
+BENCH ?= --floor
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-guest torture lint fuzz clean
+.PHONY: help build run test test-slow test-guest torture bench bench-guest lint fuzz clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,6 +38,16 @@ test-guest: build
 torture: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m tests.torture.run $(TORTURE) $(UPDATE)
+
+## bench       CPU time, throughput and latency against Samba (BENCH= are options of `smbd-uring bench compare`)
+bench: build
+	@tools/prepare-tests.sh test
+	.venv/bin/smbd-uring bench compare $(BENCH)
+
+## bench-guest fio against ksmbd and Samba in a virtual machine (GUEST= names the program that boots one)
+bench-guest: build
+	@tools/prepare-tests.sh test
+	GUEST=$(GUEST) perf/guest/run.sh $(GUEST_OPTIONS)
 
 ## lint        style and types
 lint: build

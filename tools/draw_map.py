@@ -23,6 +23,7 @@ FOLDERS = {
     "docs/": "for administrators: configuration, limits, security, clients",
     "netlink/": "the companion; imported as smbd_uring.netlink, never imports the rest",
     "perf/": "the load generator and what measures with it; imported as smbd_uring.perf",
+    "perf/guest/": "against ksmbd, in a virtual machine",
     "smbd_uring/": "the server",
     "smbd_uring/_native/": "Cython over liburing and libcrypto; optional",
     "smbd_uring/cli/": "the command line, one module a command",

@@ -13,12 +13,7 @@ if [ ! -x "$guest" ]; then
   exit 1
 fi
 
-# Any kernel with the client will do, so it is looked for and not for the package that brings it.
-has_everything() {
-  PATH=$PATH:/sbin:/usr/sbin command -v qemu-system-x86_64 mount.cifs busybox >/dev/null \
-    && compgen -G '/lib/modules/*/kernel/fs/*/client/cifs.ko*' >/dev/null
-}
-has_everything || tools/install-system-packages.sh guest
+tools/prepare-guest.sh
 
 # The machine is emulated: starting Python alone takes seconds.
 exec "$guest" --env SERVER_START_TIMEOUT_S=90 --timeout "${GUEST_TIMEOUT_S:-900}" --scratch ext4 --cpus 2 -- \
