@@ -6,7 +6,7 @@ FRAMES ?= 1000000
 BENCH ?= --floor
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-guest torture bench bench-guest lint fuzz clean
+.PHONY: help build run test test-slow test-sanitized test-guest torture bench bench-guest lint fuzz clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -28,6 +28,11 @@ test: build
 test-slow: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m pytest -m slow $(PYTEST_OPTIONS)
+
+## test-sanitized  the unit tests with native parts built for the sanitizers of addresses and undefined behaviour
+test-sanitized: build
+	@tools/prepare-tests.sh test
+	tools/test-sanitized.sh $(PYTEST_OPTIONS)
 
 ## test-guest  the Linux kernel's client in a virtual machine (GUEST= names the program that boots one)
 test-guest: build

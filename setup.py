@@ -1,7 +1,8 @@
 """The native extensions, all optional; everything else is in pyproject.toml.
 
 SMBD_DISABLE_NATIVE=1 builds none.  SMBD_REQUIRE_NATIVE=1 makes a failure to build one an error; without it
-the package installs anyway and the server runs over epoll.
+the package installs anyway and the server runs over epoll.  SMBD_SANITIZE=address,undefined (what gcc's
+-fsanitize takes) builds for `tools/test-sanitized.sh`.
 """
 
 import os
@@ -30,6 +31,15 @@ LIBRARIES = {
 """Module, as a path in the package -> libraries it links with."""
 
 
+def flags() -> tuple[list[str], list[str]]:
+    """What to compile and to link with."""
+    sanitizers = os.environ.get("SMBD_SANITIZE")
+    if not sanitizers:
+        return ["-O2", "-Wall"], []
+    sanitize = f"-fsanitize={sanitizers}"
+    return ["-O1", "-g", "-Wall", "-fno-omit-frame-pointer", sanitize], [sanitize]
+
+
 def extensions() -> list[Extension]:
     """What to build; nothing when Cython is missing and nothing is required."""
     required = bool(os.environ.get("SMBD_REQUIRE_NATIVE"))
@@ -44,12 +54,14 @@ def extensions() -> list[Extension]:
             raise
         print("no Cython: building without native parts", file=sys.stderr)
         return []
+    compile_flags, link_flags = flags()
     modules = [
         Extension(
             f"smbd_uring.{name.replace('/', '.')}",
             [f"smbd_uring/{name}.pyx"],
             libraries=libraries,
-            extra_compile_args=["-O2", "-Wall"],
+            extra_compile_args=compile_flags,
+            extra_link_args=link_flags,
             depends=[str(path) for folder in ("_native", "perf") for path in Path("smbd_uring", folder).glob("*.pxd")],
         )
         for name, libraries in LIBRARIES.items()
