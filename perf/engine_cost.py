@@ -5,8 +5,8 @@ Knows: the engine's entry points and the tests' client.  Must not know: how the 
     python -m perf.engine_cost [--only NAME]... [--profile NAME] [--count N]
 
 The driver performs effects inside `perform_now` by system calls on a temporary folder; the time they take is kept
-apart, and so is the rest of the file system's, so that what remains is decoding, deciding and encoding.  Medians over
-all operations, in microseconds; a machine with neighbours repeats them within a few percent.
+apart, and so is the rest of the file system's, so that what remains is decoding, deciding and encoding.  Microseconds,
+of each part the lowest tenth: neighbours on the machine only ever make it longer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import quantiles
 from typing import Any
 
 from smbd_uring.config import EngineConfig
@@ -296,7 +296,7 @@ def measure(bench: Bench, name: str, count: int) -> None:
         once()
         stopwatch.lap()
     counted = stopwatch.samples[int(len(stopwatch.samples) * WARM_UP):]
-    total, filesystem, effects, number = (median(column) for column in zip(*counted, strict=True))
+    total, filesystem, effects, number = (quantiles(column, n=10)[0] for column in zip(*counted, strict=True))
     engine = total - filesystem - effects
     times = (engine, filesystem, effects, total)
     figures = " ".join(f"{nanoseconds / 1000 / depth:10.1f}" for nanoseconds in times)
