@@ -46,7 +46,11 @@ class CompanionProcess:
         self._supervisor: Supervisor | None = None
         if options.spawn_companion:
             self._supervisor = Supervisor(_arguments(options, state_directory, overlay))
+        self._parts: tuple[CompanionClient | Supervisor, ...] = (self._client,)
+        if self._supervisor is not None:
+            self._parts = (self._client, self._supervisor)
         self._epoll = select.epoll()
+        self._descriptors_may_be_new = True
 
     def wait_for_startup(self, is_cancelled: Callable[[], bool]) -> StartingUp:
         """Wait for the companion's first message.
@@ -103,33 +107,38 @@ class CompanionProcess:
 
     def fileno(self) -> int:
         """One descriptor that is readable when the channel or the supervisor has something to do."""
-        for part in self._parts():
-            descriptor = part.fileno()
-            if descriptor is not None:
-                # A descriptor that was closed has left by itself, and its number may have come back.
-                with suppress(FileExistsError):
-                    self._epoll.register(descriptor, select.EPOLLIN)
+        if self._descriptors_may_be_new:
+            self._descriptors_may_be_new = False
+            for part in self._parts:
+                descriptor = part.fileno()
+                if descriptor is not None:
+                    # A descriptor that was closed has left by itself, and its number may have come back.
+                    with suppress(FileExistsError):
+                        self._epoll.register(descriptor, select.EPOLLIN)
         return self._epoll.fileno()
 
     def readable(self, now: float) -> None:
         """Let whoever has something to do take it."""
+        self._descriptors_may_be_new = True
         ready = {descriptor for descriptor, _ in self._epoll.poll(0)}
-        for part in self._parts():
+        for part in self._parts:
             if part.fileno() in ready:
                 part.readable(now)
 
     def tick(self, now: float) -> None:
         """Time has passed."""
-        for part in self._parts():
+        self._descriptors_may_be_new = True
+        for part in self._parts:
             part.tick(now)
 
     def next_deadline(self) -> float | None:
         """When `tick` wants to be called."""
-        deadlines = [part.next_deadline() for part in self._parts()]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
-
-    def _parts(self) -> tuple[CompanionClient | Supervisor, ...]:
-        return (self._client,) if self._supervisor is None else (self._client, self._supervisor)
+        soonest = None
+        for part in self._parts:
+            deadline = part.next_deadline()
+            if deadline is not None and (soonest is None or deadline < soonest):
+                soonest = deadline
+        return soonest
 
     @property
     def _pid(self) -> int | None:

@@ -70,6 +70,12 @@ class CompanionClient:
         """Open the channel and announce it.  OSError or ChannelError when there is no way to have one."""
         self._channel: Channel = engine_channel(state_directory)
         self._pending: dict[int, _Question] = {}
+        self._takers: dict[int, Callable[[bytes, float], None]] = {
+            Event.LOGIN_RESPONSE: self._take_login,
+            Event.LOGIN_RESPONSE_EXT: self._take_groups,
+            Event.SHARE_CONFIG_RESPONSE: self._take_share,
+            Event.TREE_CONNECT_RESPONSE: self._take_tree,
+        }
         self._notices: deque[bytes] = deque(maxlen=limits.COMPANION_QUESTIONS_MAX)
         self._answers: list[Answer] = []
         self._next_handle = 1
@@ -141,9 +147,14 @@ class CompanionClient:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
-        deadlines = [question.deadline for question in self._pending.values()]
-        deadlines += [moment for moment in (self._heartbeat_at, self._retry_at) if moment is not None]
-        return min(deadlines, default=None)
+        soonest = self._heartbeat_at
+        if self._retry_at is not None and (soonest is None or self._retry_at < soonest):
+            soonest = self._retry_at
+        if self._pending:
+            oldest = min([question.deadline for question in self._pending.values()])
+            if soonest is None or oldest < soonest:
+                return oldest
+        return soonest
 
     # --- what arrives ---
 
@@ -157,19 +168,11 @@ class CompanionClient:
             return
         if command == Event.HEARTBEAT_REQUEST:
             return
-        taker = self._takers().get(command)
+        taker = self._takers.get(command)
         if taker is None:
             log.warning("message %s is not one that the companion sends", command)
             return
         taker(data, now)
-
-    def _takers(self) -> dict[int, Callable[[bytes, float], None]]:
-        return {
-            Event.LOGIN_RESPONSE: self._take_login,
-            Event.LOGIN_RESPONSE_EXT: self._take_groups,
-            Event.SHARE_CONFIG_RESPONSE: self._take_share,
-            Event.TREE_CONNECT_RESPONSE: self._take_tree,
-        }
 
     def _companion_started(self, datagram: Datagram, startup: messages.StartingUp, now: float) -> None:
         """A new companion: [global] counts only the first time, everything that waits is asked anew.
