@@ -7,8 +7,10 @@ have ended included), which the process's clock shows.  When a process ends and 
 over to what the parent keeps for its children, in ticks of 10 ms: that is where the work of processes is that began
 and ended between two looks, such as the child that Samba forks for a connection.  So the tree's time is the clocks of
 the living and the children's times of the living; nothing is counted twice, because a process is in one or in the
-other.  Where children end in the measured time the result is exact to a tick or two for each parent, so such a run has
-to be long: a second for 1 % or so.  Both miss what the kernel does in threads of its own (kworker, ksoftirqd).
+other.  Where children end in the measured time, user and system time of each parent are cut to whole ticks at both
+looks, which is up to 20 ms wrong in all: the run has to be so long that this is little of it, and the second look waits
+until the children have ended (`ProcessTree.settle`).  What the kernel does in threads of its own (kworker, ksoftirqd)
+is missing.
 
 The division into user and system time is what the kernel samples at its ticks; it is a good estimate over a second.
 """

@@ -1,4 +1,4 @@
-"""A server of a few lines on one end of a socket pair: answers ECHO and READ, well or in any wrong way.
+"""A server of a few lines on one end of a socket pair: answers some requests, well or in any wrong way.
 
 Knows: the wire.  Must not know: the generator that asks.
 """
@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import Signer
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.data import EchoResponse, ReadRequest, ReadResponse
@@ -27,13 +28,17 @@ Spoil = Callable[[bytes], bytes]
 class Answerer:
     """Answers until the other end closes; a context manager.  `socket` is the other end.
 
-    `spoil` gets each frame, its prefix included, and gives what is sent instead.  `credits` go with each answer; after
-    `answers_max` of them the server hangs up.  `was_overtaken` says whether a request ever came before
-    the one before it was answered.
+    `bodies` are answers to commands other than READ and ECHO.  With a `signer` answers are signed; with a `sealer`
+    they are sealed, and requests are opened by `opener`.  `spoil` gets each frame, its prefix included, and gives what
+    is sent instead.  `credits` go with each answer; after `answers_max` of them the server hangs up.  `was_overtaken`
+    says whether a request ever came before the one before it was answered.
     """
 
     spoil: Spoil = lambda frame: frame
     signer: Signer | None = None
+    sealer: Sealer | None = None
+    opener: Opener | None = None
+    bodies: dict[int, bytes] = field(default_factory=dict)
     credits: int = 1
     answers_max: int = 200_000
     content: Callable[[int, int], bytes] = lambda offset, length: bytes(length)
@@ -53,7 +58,7 @@ class Answerer:
             request = ReadRequest.decode(message)
             body = ReadResponse(self.content(request.offset, request.length)).encode()
         else:
-            body = EchoResponse().encode()
+            body = self.bodies.get(asked.command, EchoResponse().encode())
         header = Header(
             command=asked.command, message_id=asked.message_id, session_id=asked.session_id, credits=self.credits,
             flags=HeaderFlags.SERVER_TO_REDIR | (HeaderFlags.SIGNED if self.signer else 0),
@@ -63,7 +68,10 @@ class Answerer:
             encoded[SIGNATURE_OFFSET:HEADER_SIZE] = self.signer.sign(
                 [encoded], asked.message_id, from_server=True, is_cancel=False
             )
-        return frame_prefix(len(encoded)) + bytes(encoded)
+        frame = bytes(encoded)
+        if self.sealer is not None:
+            frame = b"".join(self.sealer.seal([frame], asked.session_id))
+        return frame_prefix(len(frame)) + frame
 
     def _serve(self) -> None:
         with suppress(OSError):
@@ -72,6 +80,8 @@ class Answerer:
                 if len(prefix) < 4:
                     return
                 message = memoryview(self._here.recv(int.from_bytes(prefix, "big"), socket.MSG_WAITALL))
+                if self.opener is not None:
+                    message = memoryview(self.opener.open(message))
                 self.was_overtaken |= self._has_more()
                 self._here.sendall(self.spoil(self.answer(message)))
             self._here.shutdown(socket.SHUT_RDWR)

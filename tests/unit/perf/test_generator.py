@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
 from smbd_uring.perf._generator import Generator, content
 from smbd_uring.perf.steady import COMPLAINTS
 from smbd_uring.perf.templates import MessageTemplate, OperationTemplate, StepTemplate, Templates
-from smbd_uring.wire.const import SigningAlgorithm
+from smbd_uring.wire.const import CipherId, Command, SigningAlgorithm
+from smbd_uring.wire.create import CloseResponse, CreateResponse
 from smbd_uring.wire.pdu import FileId
+from smbd_uring.wire.query import QueryDirectoryResponse
 from tests.unit.perf.answering import Answerer, Spoil
 
 SESSION = Templates(session_id=7, tree_id=3)
@@ -26,9 +29,23 @@ STATUS_AT, CREDITS_AT, FLAGS_AT, NEXT_AT, ID_AT, BODY_AT = 4 + 8, 4 + 14, 4 + 16
 READ = SESSION.read(FileId(1, 2), 4096, 16, True)
 
 
+def put(at: int, value: bytes) -> Spoil:
+    return lambda frame: frame[:at] + value + frame[at + len(value) :]
+
+
+def sealing_key(cipher: CipherId | None) -> bytes:
+    return KEY * 2 if cipher in (CipherId.AES_256_CCM, CipherId.AES_256_GCM) else KEY
+
+
+def sealing_server(cipher: CipherId, spoil: Spoil = lambda frame: frame) -> Answerer:
+    key = sealing_key(cipher)
+    return Answerer(sealer=make_sealer(cipher, key[::-1], b"test"), opener=make_opener(cipher, key), spoil=spoil)
+
+
 def run(
     server: Answerer, operation: OperationTemplate, *, verify: bool = False, depth: int = 4, credits: int = 16,
-    signing: SigningAlgorithm | None = None, seconds: float = 0.05, patience: float = 0.1,
+    signing: SigningAlgorithm | None = None, cipher: CipherId | None = None,
+    seconds: float = 0.05, patience: float = 0.1,
 ) -> Generator:  # fmt: skip
     """What is counted after a moment of `operation` against `server`."""
     generator = Generator(verify=verify, read_seed=SEED, patience=patience)
@@ -36,7 +53,8 @@ def run(
         server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, TIMEVAL)
         generator.add_connection(
             server.socket.fileno(), 7, 100, credits, [operation], bytes(1), depth, reply_bytes_max=4096,
-            signing_algorithm=signing, signing_key=KEY,
+            signing_algorithm=signing, signing_key=KEY, cipher=cipher,
+            sealing_key=sealing_key(cipher), opening_key=sealing_key(cipher)[::-1],
         )  # fmt: skip
         generator.run(seconds)
     return generator
@@ -44,10 +62,6 @@ def run(
 
 def complaint_of(generator: Generator) -> str:
     return COMPLAINTS[generator.complaint()[0]]
-
-
-def put(at: int, value: bytes) -> Spoil:
-    return lambda frame: frame[:at] + value + frame[at + len(value) :]
 
 
 def test_a_server_that_answers_well_is_not_complained_about() -> None:
@@ -83,6 +97,61 @@ def test_a_wrong_signature_is_an_error(
     generator = run(server(algorithm), SESSION.echo(), signing=algorithm)
     assert generator.operations == 0 and generator.errors > 0
     assert complaint_of(generator) == "no signature or a wrong one"
+
+
+@pytest.mark.parametrize("cipher", CipherId)
+def test_frames_are_sealed_and_opened(cipher: CipherId) -> None:
+    generator = run(sealing_server(cipher), READ, cipher=cipher)
+    assert generator.operations > 10 and generator.errors == 0
+
+
+@pytest.mark.parametrize("cipher", CipherId)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        put(4, b"\xfe"), put(4 + 4, bytes(16)), put(4 + 20, b"T"), put(4 + 36, b"\xff\xff\xff\xff"),
+        put(4 + 44, b"\x08"), put(4 + 52, bytes(8)), lambda frame: b"\0\0\0\x34" + frame[4:56],
+    ],
+    ids=["protocol", "tag", "nonce", "size", "session", "contents", "nothing in it"],
+)  # fmt: skip
+def test_a_frame_that_is_sealed_wrongly_ends_the_connection(cipher: CipherId, spoil: Spoil) -> None:
+    generator = run(sealing_server(cipher, spoil), READ, cipher=cipher)
+    assert generator.operations == 0 and generator.errors == 4
+    assert complaint_of(generator) == "a frame that is not sealed or cannot be opened"
+
+
+LISTING = {
+    Command.CREATE: CreateResponse(0, 0, 1, 0, 0, 0, 0, 0, 0, 0x10, FileId(1, 2)).encode(),
+    Command.CLOSE: CloseResponse().encode(),
+}
+
+
+def entry(following: int, name_length: int = 0) -> bytes:
+    """The first entry of a listing whose fields but these are zero."""
+    return struct.pack("<I56xI", following, name_length).ljust(104, b"\0")
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        b"", entry(0)[:-1], entry(0, 1), entry(0xFFFFFFF0), entry(8) + entry(0), entry(104), entry(104) + entry(104),
+        entry(208) + entry(0),
+    ],
+)  # fmt: skip
+def test_a_listing_that_reaches_outside_its_buffer_is_malformed(buffer: bytes) -> None:
+    server = Answerer(bodies={**LISTING, Command.QUERY_DIRECTORY: QueryDirectoryResponse(buffer).encode()})
+    generator = run(server, SESSION.list())
+    assert generator.operations == 0 and generator.errors > 0
+    assert complaint_of(generator) == "an answer that is malformed"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 304))
+def test_no_listing_does_harm(garbage: bytes, following: int) -> None:
+    buffer = entry(following) + garbage
+    server = Answerer(bodies={**LISTING, Command.QUERY_DIRECTORY: QueryDirectoryResponse(buffer).encode()})
+    generator = run(server, SESSION.list(), seconds=0.005, patience=0.01)
+    assert generator.operations == 0 and generator.errors > 0
 
 
 def test_contents_are_checked_when_asked_for() -> None:
