@@ -218,11 +218,21 @@ dozens."""
 LOOP_WAIT_MAX_S: Final = 1.0
 """Longest sleep of the loop: whoever runs it looks at its own condition at least this often."""
 
+# --- memory ----------------------------------------------------------------------------------------------------
+
+GARBAGE_OBJECTS: Final = 10_000
+"""New objects after which the collector looks for cycles.  Hardly anything here makes any: Python's 700 are reached by
+every listing, and each of its collections goes through all that a listing holds."""
+
+FREED_BYTES_KEPT: Final = 16 * MIB
+"""Freed memory that the C library keeps for the next large buffer: more than one frame of IO_BYTES_MAX."""
+
 # --- shutting down -----------------------------------------------------------------------------------------------
 
 SHUTDOWN_DRAIN_S: Final = 3.0
 """From SIGTERM on, requests under way get this long to finish and be answered; the process ends within 5 s."""
 
+assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FREED_BYTES_KEPT
 assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX
 assert SEND_BATCH_BYTES < SEND_QUEUE_BYTES_RESUME
 assert SEND_QUEUE_BYTES_RESUME < SEND_QUEUE_BYTES_MAX

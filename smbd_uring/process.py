@@ -5,6 +5,8 @@ Knows: rlimits, signal handlers, the service manager's socket.  Must not know: c
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import resource
 import signal
@@ -14,6 +16,9 @@ from collections.abc import Iterable
 from types import FrameType
 
 from smbd_uring import limits
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""mallopt's own numbers."""
 
 DESCRIPTORS_WANTED = limits.OPENS_MAX + limits.CONNECTIONS_MAX + limits.DESCRIPTORS_RESERVED
 
@@ -43,6 +48,20 @@ def share_descriptors(limit: int) -> tuple[int, int]:
     # Where descriptors are short a connection for every four keeps most of them for files.
     connections = min(limits.CONNECTIONS_MAX, available // 4)
     return connections, min(limits.OPENS_MAX, available - connections)
+
+
+def settle_memory() -> None:
+    """Once everything is imported and made: let the collector look at what is new alone, and rarely; and let the C
+    library keep what was freed instead of having the kernel clear the same pages for every large reply anew.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(limits.GARBAGE_OBJECTS)
+    # Another C library than glibc has its own ways.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, limits.FREED_BYTES_KEPT)
+        mallopt(_M_TRIM_THRESHOLD, limits.FREED_BYTES_KEPT)
 
 
 def notify_service_manager(state: str) -> None:

@@ -28,7 +28,7 @@ from smbd_uring.drivers import choose_driver
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
 from smbd_uring.loop.listen import ListenAddress, ListenError, bound_address, listen
-from smbd_uring.process import Signals, notify_service_manager, raise_descriptor_limit, share_descriptors
+from smbd_uring.process import Signals, notify_service_manager, raise_descriptor_limit, settle_memory, share_descriptors
 from smbd_uring.server_options import ServerOptions
 from smbd_uring.state_directory import (
     CONTROL_SOCKET,
@@ -155,6 +155,7 @@ class Server:
     def _serve(self) -> None:
         for address in self._addresses:
             print(f"listening on {address}", flush=True)
+        settle_memory()
         notify_service_manager("READY=1")
         self._driver.run(self._should_stop)
         notify_service_manager("STOPPING=1")

@@ -27,6 +27,20 @@ def test_with_few_descriptors_connections_and_opens_fit_into_them(limit: int) ->
     assert connections + opens + limits.DESCRIPTORS_RESERVED <= max(limit, limits.DESCRIPTORS_RESERVED + 4)
 
 
+def test_a_settled_process_keeps_freed_memory_and_its_old_objects_out_of_collections() -> None:
+    script = (
+        "import gc, os, resource; from smbd_uring.process import settle_memory\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(10): bytes(1 << 23)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "settle_memory(); faults()\n"
+        "print(faults() < 1000, gc.get_freeze_count() > 1000, gc.get_threshold()[0] > 700)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True True True"
+
+
 def test_the_limit_is_raised_to_the_hard_one_where_no_more_is_allowed() -> None:
     script = (
         "import os, resource; from smbd_uring.process import raise_descriptor_limit\n"
