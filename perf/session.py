@@ -23,10 +23,7 @@ from smbd_uring.wire.ntstatus import NtStatus
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 if not (CHECKOUT / "tests" / "support" / "file_client.py").is_file():
-    raise ImportError(
-        "measuring needs a checkout of smbd-uring, because its client is among the tests: "
-        "run it there, as `python -m smbd_uring.perf.load`"
-    )
+    raise ModuleNotFoundError("no tests/support here, where the client is that measures: this is no checkout")
 if str(CHECKOUT) not in sys.path:
     sys.path.append(str(CHECKOUT))
 
