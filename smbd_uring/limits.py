@@ -147,6 +147,11 @@ DIRECTORY_BATCH_ENTRIES: Final = 512
 DIRECTORY_ENTRIES_MAX: Final = 4_000_000
 """Names that the listings of one connection remember together while they go on (about 100 bytes each)."""
 
+DIRECTORIES_INDEXED_MAX: Final = 256
+NAMES_INDEXED_MAX: Final = 131_072
+"""Directories, and names in all of them together, whose names are remembered in any case (about 250 bytes each, so 32
+MiB at most); a larger directory is read at each name that is not there."""
+
 SEARCH_PATTERN_CHARACTERS_MAX: Final = 255
 
 # --- companion ---------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ cdef object value_object(int descriptor, bytes xattr, ssize_t length, char *valu
 
 
 def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes xattr):
-    """openat2 with O_PATH, statx and getxattr.  `path` and `xattr` have no NUL; an empty `xattr` asks for none.
+    """openat2, statx and getxattr.  `path` and `xattr` have no NUL; an empty `xattr` asks for none.
 
     Result: (descriptor, fields of FileStatus, value or None).  Raises OSError; then nothing stays open."""
     cdef const char *c_path = PyBytes_AS_STRING(path)
@@ -146,7 +146,7 @@ def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes x
     cdef char value[VALUE_BYTES]
     cdef ssize_t length = -1
     cdef int descriptor, number = 0
-    how.flags = flags | O_PATH | O_CLOEXEC
+    how.flags = flags | O_CLOEXEC
     how.mode = 0
     how.resolve = resolve
     with nogil:
@@ -156,7 +156,7 @@ def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes x
         elif call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
             number = errno
         else:
-            length = value_of(descriptor, True, c_xattr, value)
+            length = value_of(descriptor, flags & O_PATH != 0, c_xattr, value)
     if descriptor < 0:
         raise failure(number)
     try:

@@ -24,6 +24,7 @@ from smbd_uring.filesystem.lookup import (
     resolve_flags,
     settled,
 )
+from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.ports import Credentials, Handle, MakeDirectory, OpenAt, ShareRoot, Stat, Unlink
 
@@ -45,7 +46,7 @@ def directory_mode(root: ShareRoot) -> int:
 
 
 async def create_file(
-    root: ShareRoot, components: Components, flags: int, attributes: int, credentials: Credentials
+    root: ShareRoot, index: NameIndex, components: Components, flags: int, attributes: int, credentials: Credentials
 ) -> Handle:
     """`ports.Filesystem.create_file`.  The DOS attributes are stored as given."""
     _check_new_name(root, components)
@@ -57,7 +58,7 @@ async def create_file(
         if failure.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         # The directory is not there, or not in this case.
-        parent = await find_parent(root, components[:-1], credentials)
+        parent = await find_parent(root, index, components[:-1], credentials)
         components = (*parent, components[-1])
         handle = await _open_new(root, components, flags, credentials)
     await _finish(root, components, handle, attributes, False, credentials)
@@ -65,11 +66,11 @@ async def create_file(
 
 
 async def create_directory(
-    root: ShareRoot, components: Components, attributes: int, credentials: Credentials
+    root: ShareRoot, index: NameIndex, components: Components, attributes: int, credentials: Credentials
 ) -> Handle:
     """`ports.Filesystem.create_directory`.  The DOS attributes are stored as given."""
     name = _check_new_name(root, components)
-    parent, parent_handle = await find_directory(root, components[:-1], credentials)
+    parent, parent_handle = await find_directory(root, index, components[:-1], credentials)
     try:
         await MakeDirectory(parent_handle, name, directory_mode(root), credentials)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

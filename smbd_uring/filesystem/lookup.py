@@ -15,15 +15,15 @@ from typing import Final, TypeVar
 
 from smbd_uring.filesystem.attributes import facts_of
 from smbd_uring.filesystem.dos_attributes import DOS_ATTRIBUTES_XATTR
-from smbd_uring.filesystem.handles import Opened, close
-from smbd_uring.filesystem.names import client_name, encode_component, fold, is_vetoed, same_name
+from smbd_uring.filesystem.handles import close
+from smbd_uring.filesystem.name_index import NameIndex
+from smbd_uring.filesystem.names import client_name, encode_component, fold, is_vetoed
 from smbd_uring.limits import RESOLVE_RETRIES_MAX
 from smbd_uring.ports import (
     Credentials,
     Effect,
     Found,
     Handle,
-    ListDirectory,
     LookedUp,
     LookUp,
     OpenAt,
@@ -51,9 +51,11 @@ def resolve_flags(root: ShareRoot) -> int:
     return resolve
 
 
-async def find_parent(root: ShareRoot, components: Components, credentials: Credentials) -> Components:
+async def find_parent(
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
+) -> Components:
     """The path of the directory at `components` as it is on disk.  Raises as `find_directory`."""
-    on_disk, handle = await find_directory(root, components, credentials)
+    on_disk, handle = await find_directory(root, index, components, credentials)
     await close(handle)
     return on_disk
 
@@ -74,7 +76,7 @@ async def open_beneath(
 async def look_beneath(
     root: ShareRoot, components: Sequence[str], flags: int, xattr: bytes, credentials: Credentials
 ) -> LookedUp:
-    """An O_PATH handle on an existing path exactly as named, its status and one xattr.  Raises as `open_beneath`."""
+    """A handle on an existing path exactly as named, its status and one xattr.  Raises as `open_beneath`."""
     path = encode_path(components) or b"."
     resolve = resolve_flags(root)
     return await settled(lambda: LookUp(root.handle, path, flags, resolve, xattr, credentials))
@@ -93,16 +95,16 @@ async def settled(make: Callable[[], Effect[Answer]]) -> Answer:
         retries -= 1
 
 
-async def lookup(root: ShareRoot, components: Components, credentials: Credentials) -> Found:
+async def lookup(root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials) -> Found:
     """`ports.Filesystem.lookup`."""
     if components and is_vetoed(root.veto_list, components[-1]):
         encode_component(components[-1])
-        parent, handle_of_parent = await find_directory(root, components[:-1], credentials)
+        parent, handle_of_parent = await find_directory(root, index, components[:-1], credentials)
         await close(handle_of_parent)
         return Found((*parent, components[-1]), None, None)
     refuse_vetoed(root, components)
     xattr = DOS_ATTRIBUTES_XATTR if root.store_dos_attributes else b""
-    on_disk, found = await _find(root, components, credentials, 0, xattr)
+    on_disk, found = await _find(root, index, components, credentials, os.O_PATH, xattr)
     if found is None:
         return Found(on_disk, None, None)
     facts = facts_of(root, found.status, on_disk[-1] if on_disk else "", found.value)
@@ -110,29 +112,32 @@ async def lookup(root: ShareRoot, components: Components, credentials: Credentia
 
 
 async def find_directory(
-    root: ShareRoot, components: Components, credentials: Credentials
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
 ) -> tuple[Components, Handle]:
     """The directory at `components`: its path as it is on disk and an O_PATH handle, which the caller closes.
     Raises PathMissing when it does not exist or is something else."""
     refuse_vetoed(root, components)
-    on_disk, found = await _find(root, components, credentials, os.O_DIRECTORY, b"")
+    on_disk, found = await _find(root, index, components, credentials, os.O_PATH | os.O_DIRECTORY, b"")
     if found is None:
         raise _missing(errno.ENOENT)
     return on_disk, found.handle
 
 
-async def find_name(root: ShareRoot, directory: Components, name: str, credentials: Credentials) -> str | None:
+async def find_name(
+    root: ShareRoot, index: NameIndex, directory: Components, name: str, credentials: Credentials
+) -> str | None:
     """The name in a directory (its path as on disk) that equals `name`, the exact one first; None when there is none
     or the directory may not be read.  Dangling symlinks count: the name is taken."""
-    folded = fold(name)
     try:
-        async with Opened(open_beneath(root, directory, os.O_RDONLY | os.O_DIRECTORY, credentials)) as handle:
-            entries = await ListDirectory(handle)
+        opened = await look_beneath(root, directory, os.O_RDONLY | os.O_DIRECTORY, b"", credentials)
     except OSError as failure:
         if failure.errno == errno.EACCES:
             return None
         raise
-    matching = {entry.name for entry in entries if same_name(entry.name, folded)}
+    try:
+        matching = await index.matching(opened.handle, opened.status.identity, fold(name))
+    finally:
+        await close(opened.handle)
     if encode_component(name) in matching:
         return name
     # The smallest, so that two that differ in case only are not taken in turns.
@@ -144,16 +149,16 @@ async def find_name(root: ShareRoot, directory: Components, name: str, credentia
 
 
 async def _find(
-    root: ShareRoot, components: Components, credentials: Credentials, flags: int, xattr: bytes
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials, flags: int, xattr: bytes
 ) -> tuple[Components, LookedUp | None]:
     """The path as it is on disk as far as it exists, and what is there, or None when only the last component does not
-    exist.  `flags` are more open flags than O_PATH."""
+    exist."""
     try:
         return components, await look_beneath(root, components, flags, xattr, credentials)
     except OSError as failure:
         if failure.errno != errno.ENOENT or not components:
             raise _as_missing(failure) from None
-    length, name = await _first_inexact(root, components, credentials)
+    length, name = await _first_inexact(root, index, components, credentials)
     on_disk = components[:length]
     while name is not None:
         on_disk = (*on_disk, name)
@@ -167,7 +172,7 @@ async def _find(
             # The name is there and leads nowhere: a dangling symlink, or gone since.
             return on_disk, None
         try:
-            name = await find_name(root, on_disk, rest[0], credentials)
+            name = await find_name(root, index, on_disk, rest[0], credentials)
         except OSError as failure:
             raise _as_missing(failure) from None
     if len(components) - len(on_disk) > 1:
@@ -176,7 +181,7 @@ async def _find(
 
 
 async def _first_inexact(
-    root: ShareRoot, components: Components, credentials: Credentials
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
 ) -> tuple[int, str | None]:
     """How many components exist exactly as asked, and the name on disk of the one after them, if any.
 
@@ -185,7 +190,7 @@ async def _first_inexact(
     length = len(components) - 1
     while True:
         try:
-            return length, await find_name(root, components[:length], components[length], credentials)
+            return length, await find_name(root, index, components[:length], components[length], credentials)
         except OSError as failure:
             if failure.errno != errno.ENOENT or length == 0:
                 raise _as_missing(failure) from None

@@ -55,12 +55,12 @@ def fold(name: str) -> str:
     return name.upper() if name.isascii() else _fold_unicode(name)
 
 
-def same_name(name: bytes, folded: str) -> bool:
-    """Whether a name from disk is, without case, the name whose fold is `folded`."""
+def fold_on_disk(name: bytes) -> str | None:
+    """The fold of a name from disk; None for one that no client can say."""
     if name.isascii():
-        return name.decode("ascii").upper() == folded
+        return name.decode("ascii").upper()
     decoded = client_name(name)
-    return decoded is not None and _fold_unicode(decoded) == folded
+    return None if decoded is None else _fold_unicode(decoded)
 
 
 def is_vetoed(veto_list: tuple[str, ...], name: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Final
 
 from smbd_uring.filesystem.handles import Opened, close
 from smbd_uring.filesystem.lookup import Components, encode_path, find_directory, find_name, open_beneath, resolve_flags
+from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.limits import TEMPORARY_NAMES_MAX
 from smbd_uring.ports import (
@@ -68,7 +69,12 @@ class _Target:
 
 
 async def delete(
-    root: ShareRoot, components: Components, identity: tuple[int, int], is_directory: bool, credentials: Credentials
+    root: ShareRoot,
+    index: NameIndex,
+    components: Components,
+    identity: tuple[int, int],
+    is_directory: bool,
+    credentials: Credentials,
 ) -> None:
     """`ports.Filesystem.delete`."""
     if not components:
@@ -81,7 +87,7 @@ async def delete(
         # A symlink's name goes by what it leads to, a path that is busy or differs in case is looked up with care.
         if failure.errno not in (errno.ELOOP, errno.ENOENT, errno.ENOTDIR, errno.EAGAIN):
             raise
-    async with _place(root, components, credentials) as place:
+    async with _place(root, index, components, credentials) as place:
         entry = await _require_identity(root, place, identity, credentials)
         removes_directory = is_directory and not stat.S_ISLNK(entry.mode)
         await Unlink(place.handle, place.encoded, removes_directory, credentials)
@@ -89,6 +95,7 @@ async def delete(
 
 async def rename(
     root: ShareRoot,
+    index: NameIndex,
     old: Components,
     new: Components,
     identity: tuple[int, int],
@@ -101,9 +108,9 @@ async def rename(
     never replaced: EACCES.
     """
     _refuse_vetoed(root, new)
-    async with _place(root, old, credentials) as source, _place(root, new, credentials) as wanted:
+    async with _place(root, index, old, credentials) as source, _place(root, index, new, credentials) as wanted:
         await _require_identity(root, source, identity, credentials)
-        target = await _target(root, wanted, credentials)
+        target = await _target(root, index, wanted, credentials)
         if target is None or await _same_entry(source, wanted, target):
             if target is None or source.name != wanted.name:
                 await _rename_to_free_name(source, wanted, credentials)
@@ -121,6 +128,7 @@ async def rename(
 
 async def link(
     root: ShareRoot,
+    index: NameIndex,
     old: Components,
     new: Components,
     identity: tuple[int, int],
@@ -129,9 +137,9 @@ async def link(
 ) -> None:
     """`ports.Filesystem.link` ([MS-FSA] 2.1.5.15.7).  A directory is never replaced: EACCES."""
     _refuse_vetoed(root, new)
-    async with _place(root, old, credentials) as source, _place(root, new, credentials) as wanted:
+    async with _place(root, index, old, credentials) as source, _place(root, index, new, credentials) as wanted:
         await _require_identity(root, source, identity, credentials)
-        target = await _target(root, wanted, credentials)
+        target = await _target(root, index, wanted, credentials)
         if target is None:
             await Link(source.handle, source.encoded, wanted.handle, wanted.encoded, credentials)
             return
@@ -147,11 +155,13 @@ async def link(
         await _change_case(wanted, target, credentials)
 
 
-async def may_delete(root: ShareRoot, components: Components, facts: FileFacts, credentials: Credentials) -> bool:
+async def may_delete(
+    root: ShareRoot, index: NameIndex, components: Components, facts: FileFacts, credentials: Credentials
+) -> bool:
     """`ports.Filesystem.may_delete`.  The root itself never."""
     if not components:
         return False
-    async with _place(root, components, credentials) as place:
+    async with _place(root, index, components, credentials) as place:
         try:
             await CheckAccess(place.handle, os.W_OK | os.X_OK, credentials)
         except OSError as failure:
@@ -169,12 +179,14 @@ async def may_delete(root: ShareRoot, components: Components, facts: FileFacts, 
 
 
 @contextlib.asynccontextmanager
-async def _place(root: ShareRoot, components: Components, credentials: Credentials) -> AsyncIterator[_Place]:
+async def _place(
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
+) -> AsyncIterator[_Place]:
     """Open the parent of `components`.  The share's root has none: EACCES."""
     if not components:
         raise error(errno.EACCES)
     encode_component(components[-1])
-    directory, handle = await find_directory(root, components[:-1], credentials)
+    directory, handle = await find_directory(root, index, components[:-1], credentials)
     try:
         yield _Place(directory, handle, components[-1])
     finally:
@@ -191,8 +203,8 @@ async def _require_identity(
     return entry
 
 
-async def _target(root: ShareRoot, wanted: _Place, credentials: Credentials) -> _Target | None:
-    name = await find_name(root, wanted.directory, wanted.name, credentials)
+async def _target(root: ShareRoot, index: NameIndex, wanted: _Place, credentials: Credentials) -> _Target | None:
+    name = await find_name(root, index, wanted.directory, wanted.name, credentials)
     if name is None:
         return None
     found = _Place(wanted.directory, wanted.handle, name)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from smbd_uring.filesystem import attributes as attributes_of_files
 from smbd_uring.filesystem import creation, listing, lookup, naming
+from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.ports import (
     Credentials,
     DirectoryEntry,
@@ -24,14 +25,17 @@ from smbd_uring.ports import (
 
 
 class PosixFilesystem:
-    """`ports.Filesystem` over the kernel's own files.  Keeps nothing between calls; the methods' contracts are the
-    protocol's."""
+    """`ports.Filesystem` over the kernel's own files.  Keeps nothing between calls but the names of directories, with
+    every change of them; the methods' contracts are the protocol's."""
+
+    def __init__(self) -> None:
+        self._index = NameIndex()
 
     async def open_root(self, path: str) -> Handle:
         return await OpenAt(None, os.fsencode(path), os.O_PATH | os.O_DIRECTORY)
 
     async def lookup(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> Found:
-        return await lookup.lookup(root, components, credentials)
+        return await lookup.lookup(root, self._index, components, credentials)
 
     async def facts(self, root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> FileFacts:
         return await attributes_of_files.read_facts(root, handle, name, credentials)
@@ -39,12 +43,12 @@ class PosixFilesystem:
     async def create_file(
         self, root: ShareRoot, components: tuple[str, ...], flags: int, attributes: int, credentials: Credentials
     ) -> Handle:
-        return await creation.create_file(root, components, flags, attributes, credentials)
+        return await creation.create_file(root, self._index, components, flags, attributes, credentials)
 
     async def create_directory(
         self, root: ShareRoot, components: tuple[str, ...], attributes: int, credentials: Credentials
     ) -> Handle:
-        return await creation.create_directory(root, components, attributes, credentials)
+        return await creation.create_directory(root, self._index, components, attributes, credentials)
 
     async def list_names(self, handle: Handle) -> list[DirectoryEntry]:
         return await ListDirectory(handle)
@@ -67,7 +71,7 @@ class PosixFilesystem:
         is_directory: bool,
         credentials: Credentials,
     ) -> None:
-        await naming.delete(root, components, identity, is_directory, credentials)
+        await naming.delete(root, self._index, components, identity, is_directory, credentials)
 
     async def rename(
         self,
@@ -78,7 +82,7 @@ class PosixFilesystem:
         replace: bool,
         credentials: Credentials,
     ) -> tuple[str, ...]:
-        return await naming.rename(root, old, new, identity, replace, credentials)
+        return await naming.rename(root, self._index, old, new, identity, replace, credentials)
 
     async def link(
         self,
@@ -89,7 +93,7 @@ class PosixFilesystem:
         replace: bool,
         credentials: Credentials,
     ) -> None:
-        await naming.link(root, old, new, identity, replace, credentials)
+        await naming.link(root, self._index, old, new, identity, replace, credentials)
 
     async def set_attributes(
         self,
@@ -105,7 +109,7 @@ class PosixFilesystem:
     async def may_delete(
         self, root: ShareRoot, components: tuple[str, ...], facts: FileFacts, credentials: Credentials
     ) -> bool:
-        return await naming.may_delete(root, components, facts, credentials)
+        return await naming.may_delete(root, self._index, components, facts, credentials)
 
     async def directory_is_empty(self, handle: Handle, credentials: Credentials) -> bool:
         return await listing.directory_is_empty(handle, credentials)

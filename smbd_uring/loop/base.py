@@ -174,6 +174,7 @@ class DriverBase(ABC):
         for connection in list(self.connections.values()):
             self._lose(connection, now)
         self._workers.close()
+        self._inline.close()
         self._release()
         os.close(self._wake_reader)
         os.close(self.wakeup_fd)

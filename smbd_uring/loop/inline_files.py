@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from smbd_uring.limits import INLINE_BUDGET_NS, INLINE_FREED_BYTES_MAX, INLINE_NAMES_MAX, INLINE_SLOW_S
 from smbd_uring.loop import arguments, directories, libc, paths, syscalls
 from smbd_uring.loop.identity import ThreadIdentity
+from smbd_uring.loop.name_watches import NameWatches
 from smbd_uring.loop.volumes import Volume, Volumes
 from smbd_uring.ports import (
     NOT_NOW,
@@ -44,8 +45,11 @@ from smbd_uring.ports import (
     Stat,
     StatEntries,
     StatVolume,
+    TakeNameChanges,
     Truncate,
     Unlink,
+    UnwatchNames,
+    WatchNames,
 )
 
 _RESOLVE_NO_XDEV: Final = 0x01
@@ -58,12 +62,13 @@ class InlineFiles:
         self._volumes = volumes or Volumes()
         self._clock = clock
         self._identity = ThreadIdentity()
+        self._watches = NameWatches()
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """The effect's result, or NOT_NOW when nothing was done and others must.  Raises OSError, IdentityLost."""
         way = _WAYS.get(type(effect))
         if way is None:
-            return NOT_NOW
+            return self._perform_on_names(effect)
         began = self._clock()
         handle = way.handle(effect)
         if handle is None:
@@ -82,6 +87,24 @@ class InlineFiles:
             ended = self._clock()
             if ended - began > INLINE_SLOW_S:
                 volume.was_slow(ended - began, ended)
+
+    def _perform_on_names(self, effect: Effect[Any]) -> Any:
+        """Effects about watches; they never wait."""
+        if isinstance(effect, TakeNameChanges):
+            return self._watches.take()
+        if isinstance(effect, WatchNames):
+            if not self._volumes.of(effect.handle).is_local:
+                raise arguments.refused(errno.EOPNOTSUPP, "changes made elsewhere would not be seen")
+            self._identity.assume(None)
+            return self._watches.watch(effect.handle)
+        if isinstance(effect, UnwatchNames):
+            return self._watches.unwatch(effect.watch)
+        return NOT_NOW
+
+    def close(self) -> None:
+        """End all watches.  The thread is itself again."""
+        self.be_oneself()
+        self._watches.close()
 
     def forget(self, handle: Handle) -> None:
         """Somebody else closes this handle."""
@@ -115,8 +138,9 @@ def _open_at(effect: OpenAt, _volume: Volume) -> Any:
 
 def _look_up(effect: LookUp, _volume: Volume) -> Any:
     path, xattr = arguments.path_below(effect.path), arguments.xattr_or_none(effect.xattr)
+    flags = arguments.open_flags(effect.flags)
     try:
-        return paths.look_up(effect.directory, path, effect.flags, effect.resolve | _RESOLVE_NO_XDEV, xattr)
+        return paths.look_up(effect.directory, path, flags, effect.resolve | _RESOLVE_NO_XDEV, xattr)
     except OSError as error:
         return _not_now_if_mounted(error, effect.resolve)
 

@@ -29,11 +29,11 @@ _new_status = tuple.__new__
 
 
 def look_up(directory: Handle, path: bytes, flags: int, resolve: int, xattr: bytes) -> LookedUp:
-    """An O_PATH handle on `path` below `directory`, its status and one xattr.  Raises OSError."""
+    """A handle on `path` below `directory`, its status and one xattr.  Raises OSError."""
     if _native.paths is not None:
         descriptor, fields, value = _native.paths.look_up(directory, path, flags, resolve, xattr)
         return LookedUp(descriptor, _new_status(FileStatus, fields), value)
-    handle = Handle(libc.openat2(directory, path, flags | os.O_PATH | os.O_CLOEXEC, 0, resolve))
+    handle = Handle(libc.openat2(directory, path, flags | os.O_CLOEXEC, 0, resolve))
     try:
         return LookedUp(handle, *describe(handle, xattr))
     except BaseException:

@@ -44,6 +44,7 @@ from smbd_uring.ports import (
     Truncate,
     Unlink,
     VolumeStatus,
+    WatchNames,
     WriteAt,
 )
 
@@ -78,8 +79,8 @@ def _open_at(effect: OpenAt) -> Handle:
 
 
 def _look_up(effect: LookUp) -> LookedUp:
-    path = arguments.path_below(effect.path)
-    return paths.look_up(effect.directory, path, effect.flags, effect.resolve, arguments.xattr_or_none(effect.xattr))
+    path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
+    return paths.look_up(effect.directory, path, flags, effect.resolve, arguments.xattr_or_none(effect.xattr))
 
 
 def _describe(effect: Describe) -> paths.Described:
@@ -212,6 +213,10 @@ def _stat_entries(effect: StatEntries) -> list[directories.EntryFacts]:
     return answers
 
 
+def _watch_names(_effect: WatchNames) -> int:
+    raise arguments.refused(errno.EOPNOTSUPP, "only a loop watches names")
+
+
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     OpenAt: _open_at,
     LookUp: _look_up,
@@ -237,4 +242,5 @@ _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     SetXattr: _set_xattr,
     ListDirectory: _list_directory,
     StatEntries: _stat_entries,
+    WatchNames: _watch_names,
 }

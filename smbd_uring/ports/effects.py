@@ -72,7 +72,7 @@ class FileStatus(NamedTuple):
 
 
 class LookedUp(NamedTuple):
-    """A file that was found: an O_PATH handle, its status, and the value of the xattr asked for, or None."""
+    """A file that was found: a new handle, its status, and the value of the xattr asked for, or None."""
 
     handle: Handle
     status: FileStatus
@@ -176,8 +176,9 @@ class Stat(Effect[FileStatus]):
 
 @dataclass(slots=True)
 class LookUp(Effect[LookedUp]):
-    """openat2(directory, path, flags | O_PATH | O_CLOEXEC, 0, resolve), then what `Describe` does, in one step.
-    Result: LookedUp; its handle is the caller's to close.  When any of it fails nothing stays open."""
+    """openat2(directory, path, flags | O_CLOEXEC, 0, resolve), then what `Describe` does, in one step; `flags` have
+    O_PATH or O_RDONLY.  Result: LookedUp; its handle is the caller's to close.  When any of it fails nothing stays
+    open."""
 
     directory: Handle
     path: bytes
@@ -341,6 +342,43 @@ class ListDirectory(Effect[list[DirectoryEntry]]):
     through this handle before.  `handle` is open for reading.  Result: list of DirectoryEntry."""
 
     handle: Handle
+
+
+class NameChange(NamedTuple):
+    """What happened to a name in a watched directory; renaming is one name gone and one come.
+
+    The empty name says that the watch is over, because the directory is gone or its file system is.
+    """
+
+    watch: int
+    name: bytes
+    is_there: bool
+
+
+@dataclass(slots=True)
+class WatchNames(Effect[int]):
+    """From now on take down which names come and go in a directory, whoever does it.  Result: the number of the watch;
+    a directory watched already keeps its own.
+
+    OSError: EOPNOTSUPP where not every change would be seen (another machine's files), ENOSPC when there are too many
+    watches.  `handle` is open for reading and says who may.
+    """
+
+    handle: Handle
+
+
+@dataclass(slots=True)
+class UnwatchNames(Effect[None]):
+    """End a watch.  Changes taken down before still come, the end of the watch after them.  Result: None, also when it
+    is over already."""
+
+    watch: int
+
+
+@dataclass(slots=True)
+class TakeNameChanges(Effect[list[NameChange] | None]):
+    """What was taken down since the last time, in order, and complete: a change that anybody has finished is in it.
+    Result: list of NameChange, or None when there was too much and some is lost; which, nobody knows."""
 
 
 @dataclass(slots=True)

@@ -139,7 +139,7 @@ class SimulatedServer(TestedServer):
 
     def __init__(self, config: EngineConfig, seed: int, weather: Weather | None = None) -> None:
         super().__init__()
-        self.world = SimulatedWorld()
+        self.world = SimulatedWorld(has_watches=True)
         self.files = self.world
         self.companion = companion_for(self.world.top())
         self.driver = SimulatedDriver(seed, self.world.kernel, self.companion, weather)

@@ -39,7 +39,7 @@ class Kernel(Protocol):
 
 def look_up(kernel: Kernel, effect: LookUp) -> LookedUp:
     opening = OpenAt(
-        effect.directory, effect.path, effect.flags | os.O_PATH, 0, effect.resolve, effect.credentials
+        effect.directory, effect.path, effect.flags, 0, effect.resolve, effect.credentials
     )
     handle: Handle = kernel.perform(opening)
     try:

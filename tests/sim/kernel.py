@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from smbd_uring.ports import CloseHandle, Credentials, Effect
-from tests.sim import combined_calls, data_calls, name_calls
+from tests.sim import combined_calls, data_calls, name_calls, watch_calls
 from tests.sim.machine import SERVER, Machine
 from tests.sim.nodes import Node, failure
 from tests.sim.paths import Walk
@@ -23,7 +23,7 @@ CALL_NS = 1_000
 Predicate = Callable[[Any], bool]
 Answer = TypeVar("Answer")
 
-_ACTIONS = {**name_calls.ACTIONS, **data_calls.ACTIONS, **combined_calls.ACTIONS}
+_ACTIONS = {**name_calls.ACTIONS, **data_calls.ACTIONS, **combined_calls.ACTIONS, **watch_calls.ACTIONS}
 
 
 def run_effects(coroutine: Coroutine[Any, Any, Answer], perform: Callable[[Effect[Any]], Any]) -> Answer:
@@ -55,12 +55,13 @@ class _Fault:
 class Kernel(Machine):
     """One machine's files, and what a test does to them behind everybody's back.
 
-    `capacity` is the disk's size in bytes; `has_xattrs=False` makes every xattr call fail with EOPNOTSUPP.  `calls`
+    `capacity` is the disk's size in bytes; `has_xattrs=False` makes every xattr call fail with EOPNOTSUPP,
+    `has_watches=False` every watch.  `calls`
     counts effects by kind; `open_files` is what has not been closed.
     """
 
-    def __init__(self, capacity: int = 64 << 20, has_xattrs: bool = True) -> None:
-        super().__init__(capacity, has_xattrs)
+    def __init__(self, capacity: int = 64 << 20, has_xattrs: bool = True, has_watches: bool = True) -> None:
+        super().__init__(capacity, has_xattrs, has_watches)
         self._faults: list[_Fault] = []
 
     def perform(self, effect: Effect[Any]) -> Any:

@@ -44,12 +44,17 @@ class Machine:
 
     device = 0x51
 
-    def __init__(self, capacity: int, has_xattrs: bool) -> None:
+    def __init__(self, capacity: int, has_xattrs: bool, has_watches: bool) -> None:
         self.now_ns = EPOCH_NS
         self.space = Space(capacity // PAGE_BYTES)
         self.has_xattrs = has_xattrs
+        self.has_watches = has_watches
         self.open_files: dict[Handle, OpenFile] = {}
         self.calls: Counter[str] = Counter()
+        self.watches: dict[int, tuple[Node, set[bytes]]] = {}
+        """By number: the directory and the names that were told of."""
+        self.watches_ended: list[int] = []
+        self.next_watch = 1
         self._next_handle = 3
         self._next_inode = 1
         self.root = self.new_node(0o040755, SERVER)

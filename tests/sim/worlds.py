@@ -61,10 +61,11 @@ def open_top(world: World) -> Handle:
 
 
 class SimulatedWorld(CountingOpens):
-    """The simulated kernel, below its /share, beside which lies /outside."""
+    """The simulated kernel, below its /share, beside which lies /outside.  Names are watched only where a test says
+    so: a file layer that is used in several worlds must not remember one in another."""
 
-    def __init__(self, has_xattrs: bool = True) -> None:
-        self.kernel = Kernel(has_xattrs=has_xattrs)
+    def __init__(self, has_xattrs: bool = True, has_watches: bool = False) -> None:
+        self.kernel = Kernel(has_xattrs=has_xattrs, has_watches=has_watches)
         self.kernel.add_directory("/share", 0o777)
         self.kernel.add_directory("/outside", 0o777)
 

@@ -327,7 +327,7 @@ def test_looking_up_opens_and_describes_in_one_step(perform: Performer, root: Ha
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "file").write_bytes(b"12345")
     os.setxattr(tmp_path / "folder" / "file", XATTR, b"value")
-    found = perform(LookUp(root, b"folder/file", 0, RESOLVE_BENEATH, XATTR))
+    found = perform(LookUp(root, b"folder/file", os.O_PATH, RESOLVE_BENEATH, XATTR))
     assert (found.status, found.value) == (perform(Stat(found.handle)), b"value")
     assert found.status.size == 5
     assert error_of(perform, ReadAt(found.handle, 0, 1)) == errno.EBADF
@@ -336,12 +336,14 @@ def test_looking_up_opens_and_describes_in_one_step(perform: Performer, root: Ha
     assert perform(Describe(found.handle, b"")) == (found.status, None)
     reading = perform(Reopen(found.handle, os.O_RDONLY))
     assert perform(Describe(reading, XATTR)) == (found.status, b"value")
-    for handle in (found.handle, reading):
+    opened = perform(LookUp(root, b"folder/file", os.O_RDONLY, RESOLVE_BENEATH, XATTR))
+    assert opened[1:] == found[1:] and bytes(perform(ReadAt(opened.handle, 0, 9))) == b"12345"
+    for handle in (found.handle, reading, opened.handle):
         perform(CloseHandle(handle))
     before = len(os.listdir("/proc/self/fd"))
     for path, number in ((b"nothing", errno.ENOENT), (b"../x", errno.EXDEV), (b"a\0b", errno.EINVAL)):
-        assert error_of(perform, LookUp(root, path, 0, RESOLVE_BENEATH, XATTR)) == number
-    assert error_of(perform, LookUp(root, b"folder/file", os.O_DIRECTORY, 0, XATTR)) == errno.ENOTDIR
+        assert error_of(perform, LookUp(root, path, os.O_PATH, RESOLVE_BENEATH, XATTR)) == number
+    assert error_of(perform, LookUp(root, b"folder/file", os.O_PATH | os.O_DIRECTORY, 0, XATTR)) == errno.ENOTDIR
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -350,8 +352,8 @@ def test_a_symlink_looked_up_is_followed_within_the_share_or_shown(
 ) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     (tmp_path / "link").symlink_to("file")
-    followed = perform(LookUp(root, b"link", 0, RESOLVE_BENEATH, XATTR))
-    shown = perform(LookUp(root, b"link", os.O_NOFOLLOW, RESOLVE_BENEATH, b""))
+    followed = perform(LookUp(root, b"link", os.O_PATH, RESOLVE_BENEATH, XATTR))
+    shown = perform(LookUp(root, b"link", os.O_PATH | os.O_NOFOLLOW, RESOLVE_BENEATH, b""))
     assert followed.status.size == 5 and stat.S_ISLNK(shown.status.mode)
     for found in (followed, shown):
         perform(CloseHandle(found.handle))
@@ -361,7 +363,7 @@ def test_a_long_value_is_described_whole(perform: Performer, root: Handle, tmp_p
     value = os.urandom(3000)
     (tmp_path / "file").touch()
     os.setxattr(tmp_path / "file", XATTR, value)
-    found = perform(LookUp(root, b"file", 0, 0, XATTR))
+    found = perform(LookUp(root, b"file", os.O_PATH, 0, XATTR))
     assert found.value == value == perform(Describe(found.handle, XATTR))[1]
     perform(CloseHandle(found.handle))
 

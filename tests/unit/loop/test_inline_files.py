@@ -82,7 +82,7 @@ def test_a_local_file_is_opened_looked_at_and_closed_at_once(
     inline: InlineFiles, folder: Handle, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"12345")
-    found = inline.perform_now(LookUp(folder, b"file", 0, 0, b"user.x"))
+    found = inline.perform_now(LookUp(folder, b"file", os.O_PATH, 0, b"user.x"))
     reading = inline.perform_now(Reopen(found.handle, os.O_RDONLY))
     assert inline.perform_now(Describe(reading, b""))[0] == found.status
     for handle in (found.handle, reading):
@@ -106,7 +106,7 @@ def test_data_and_share_roots_are_left_to_others(inline: InlineFiles, folder: Ha
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "ceph", "9p", "new_kind", ""])
 def test_what_is_not_known_to_be_local_is_left_to_others(folder: Handle, kind: str) -> None:
     inline = InlineFiles(Volumes(lambda _handle: (9, kind, 0)))
-    for effect in (Stat(folder), LookUp(folder, b".", 0, 0, b""), MakeDirectory(folder, b"new", 0o700)):
+    for effect in (Stat(folder), LookUp(folder, b".", os.O_PATH, 0, b""), MakeDirectory(folder, b"new", 0o700)):
         assert inline.perform_now(effect) is NOT_NOW
     assert inline.perform_now(CloseHandle(folder)) is NOT_NOW
     assert os.fstat(folder)
@@ -126,12 +126,12 @@ def test_another_mount_below_is_for_others() -> None:
     top = Handle(os.open("/", os.O_PATH))
     inline = InlineFiles(Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev)))
     crossing: list[Effect[Any]] = [
-        LookUp(top, b"proc", 0, 0, b""), OpenAt(top, b"proc/version", os.O_RDONLY), Stat(top, b"proc"),
+        LookUp(top, b"proc", os.O_PATH, 0, b""), OpenAt(top, b"proc/version", os.O_RDONLY), Stat(top, b"proc"),
         Remove(top, b"proc", 0, b"version", (1, 1), False),
     ]  # fmt: skip
     assert [inline.perform_now(effect) for effect in crossing] == [NOT_NOW] * len(crossing)
     with pytest.raises(OSError) as refused:
-        inline.perform_now(LookUp(top, b"proc", 0, 0x01, b""))
+        inline.perform_now(LookUp(top, b"proc", os.O_PATH, 0x01, b""))
     assert refused.value.errno == errno.EXDEV
     os.close(top)
 

@@ -77,7 +77,8 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
     choices: dict[type[Effect[Any]], Any] = {
         OpenAt: lambda: (slot, draw(st.sampled_from(PATHS)), draw(access_modes) | draw(st.sampled_from(FLAGS)),
                          draw(modes) & 0o777, draw(st.sampled_from(RESOLVE)), who),
-        LookUp: lambda: (slot, draw(st.sampled_from(PATHS)), draw(st.sampled_from([0, os.O_DIRECTORY, os.O_NOFOLLOW])),
+        LookUp: lambda: (slot, draw(st.sampled_from(PATHS)),
+                         draw(st.sampled_from([os.O_PATH, os.O_PATH | os.O_NOFOLLOW, os.O_RDONLY | os.O_DIRECTORY])),
                          draw(st.sampled_from(RESOLVE)), draw(st.sampled_from([b"user.t", b""])), who),
         Describe: lambda: (slot, draw(st.sampled_from([b"user.t", b""])), who),
         Remove: lambda: (slot, draw(st.sampled_from([b"", b"a", *PATHS])), draw(st.sampled_from(RESOLVE)), draw(names),
@@ -138,7 +139,7 @@ class Run:
             return ("failed", errno.errorcode[error.errno or 0])
         if kind is LookUp:
             self.handles.append(result.handle)
-            self.flags.append(call[3] | os.O_PATH)
+            self.flags.append(call[3])
             return ("ok", comparable(result[1:]))
         if kind in (OpenAt, Reopen):
             self.handles.append(result)

@@ -1,0 +1,58 @@
+"""The simulated watches on names.
+
+Knows: what was told of a directory's names before.  Must not know: who changes names.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from smbd_uring.ports import Effect, NameChange, TakeNameChanges, UnwatchNames, WatchNames
+from tests.sim.machine import Machine
+from tests.sim.nodes import failure
+
+WATCHES_MAX = 64
+
+
+def watch_names(machine: Machine, effect: WatchNames) -> int:
+    node = machine.directory(effect.handle)
+    if not machine.has_watches:
+        raise failure(errno.EOPNOTSUPP)
+    for number, (watched, _names) in machine.watches.items():
+        if watched is node:
+            return number
+    if len(machine.watches) >= WATCHES_MAX:
+        raise failure(errno.ENOSPC)
+    number = machine.next_watch
+    machine.next_watch += 1
+    machine.watches[number] = (node, set(node.entries))
+    return number
+
+
+def unwatch_names(machine: Machine, effect: UnwatchNames) -> None:
+    if machine.watches.pop(effect.watch, None) is not None:
+        machine.watches_ended.append(effect.watch)
+
+
+def take_name_changes(machine: Machine, _effect: TakeNameChanges) -> list[NameChange]:
+    changes: list[NameChange] = []
+    for number, (node, told) in list(machine.watches.items()):
+        present = set(node.entries)
+        changes += [NameChange(number, name, False) for name in sorted(told - present)]
+        changes += [NameChange(number, name, True) for name in sorted(present - told)]
+        machine.watches[number] = (node, present)
+        if node.link_count == 0 and node.open_count == 0:
+            del machine.watches[number]
+            changes.append(NameChange(number, b"", False))
+    changes += [NameChange(number, b"", False) for number in machine.watches_ended]
+    machine.watches_ended.clear()
+    return changes
+
+
+ACTIONS: dict[type[Effect[Any]], Callable[[Machine, Any], Any]] = {
+    WatchNames: watch_names,
+    UnwatchNames: unwatch_names,
+    TakeNameChanges: take_name_changes,
+}
