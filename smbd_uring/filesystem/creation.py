@@ -95,7 +95,7 @@ def _check_new_name(root: ShareRoot, components: Components) -> bytes:
 
 async def _open_new(root: ShareRoot, components: Components, flags: int, credentials: Credentials) -> Handle:
     path, resolve = encode_path(components), resolve_flags(root)
-    return await settled(lambda: OpenAt(root.handle, path, flags, file_mode(root), resolve, credentials))
+    return await settled(OpenAt(root.handle, path, flags, file_mode(root), resolve, credentials))
 
 
 async def _finish(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from smbd_uring.filesystem.attributes import facts_of
@@ -62,6 +62,8 @@ async def find_parent(
 
 def encode_path(components: Sequence[str]) -> bytes:
     """The path below a root as the kernel has it; empty for the root itself.  Raises OSError as `encode_component`."""
+    if len(components) == 1:
+        return encode_component(components[0])
     return b"/".join([encode_component(component) for component in components])
 
 
@@ -70,7 +72,7 @@ async def open_beneath(
 ) -> Handle:
     """Open an existing path exactly as named.  Raises OSError as openat2 does, EXDEV when it leads out."""
     path = encode_path(components) or b"."
-    return await settled(lambda: OpenAt(root.handle, path, flags, 0, resolve_flags(root), credentials))
+    return await settled(OpenAt(root.handle, path, flags, 0, resolve_flags(root), credentials))
 
 
 async def look_beneath(
@@ -78,17 +80,16 @@ async def look_beneath(
 ) -> LookedUp:
     """A handle on an existing path exactly as named, its status and one xattr.  Raises as `open_beneath`."""
     path = encode_path(components) or b"."
-    resolve = resolve_flags(root)
-    return await settled(lambda: LookUp(root.handle, path, flags, resolve, xattr, credentials))
+    return await settled(LookUp(root.handle, path, flags, resolve_flags(root), xattr, credentials))
 
 
-async def settled(make: Callable[[], Effect[Answer]]) -> Answer:
+async def settled(effect: Effect[Answer]) -> Answer:
     """Resolve a path until the kernel can say where it leads.  While somebody renames a directory it is on its way
     up from through "..", it cannot say whether the way stayed inside."""
     retries = RESOLVE_RETRIES_MAX
     while True:
         try:
-            return await make()
+            return await effect
         except OSError as failure:
             if failure.errno != errno.EAGAIN or retries == 0:
                 raise
@@ -97,16 +98,25 @@ async def settled(make: Callable[[], Effect[Answer]]) -> Answer:
 
 async def lookup(root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials) -> Found:
     """`ports.Filesystem.lookup`."""
-    if components and is_vetoed(root.veto_list, components[-1]):
-        encode_component(components[-1])
-        parent, handle_of_parent = await find_directory(root, index, components[:-1], credentials)
-        await close(handle_of_parent)
-        return Found((*parent, components[-1]), None, None)
-    refuse_vetoed(root, components)
+    if root.veto_list:
+        if components and is_vetoed(root.veto_list, components[-1]):
+            encode_component(components[-1])
+            parent = await find_parent(root, index, components[:-1], credentials)
+            return Found((*parent, components[-1]), None, None)
+        refuse_vetoed(root, components)
     xattr = DOS_ATTRIBUTES_XATTR if root.store_dos_attributes else b""
-    on_disk, found = await _find(root, index, components, credentials, os.O_PATH, xattr)
-    if found is None:
-        return Found(on_disk, None, None)
+    path, on_disk = encode_path(components) or b".", components
+    found: LookedUp | None
+    try:
+        # The usual case, before anything else is thought of.
+        found = await LookUp(root.handle, path, os.O_PATH, resolve_flags(root), xattr, credentials)
+    except OSError as failure:
+        if failure.errno == errno.EAGAIN:
+            on_disk, found = await _find(root, index, components, credentials, os.O_PATH, xattr)
+        else:
+            on_disk, found = await _find_otherwise(root, index, components, credentials, os.O_PATH, xattr, failure)
+        if found is None:
+            return Found(on_disk, None, None)
     facts = facts_of(root, found.status, on_disk[-1] if on_disk else "", found.value)
     return Found(on_disk, found.handle, facts)
 
@@ -156,8 +166,16 @@ async def _find(
     try:
         return components, await look_beneath(root, components, flags, xattr, credentials)
     except OSError as failure:
-        if failure.errno != errno.ENOENT or not components:
-            raise _as_missing(failure) from None
+        return await _find_otherwise(root, index, components, credentials, flags, xattr, failure)
+
+
+async def _find_otherwise(
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials, flags: int, xattr: bytes,
+    failure: OSError,
+) -> tuple[Components, LookedUp | None]:  # fmt: skip
+    """As `_find`, when looking for exactly these names ended in `failure`."""
+    if failure.errno != errno.ENOENT or not components:
+        raise _as_missing(failure) from None
     length, name = await _first_inexact(root, index, components, credentials)
     on_disk = components[:length]
     while name is not None:

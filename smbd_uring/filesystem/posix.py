@@ -6,7 +6,8 @@ Knows: which module does what.  Must not know: how.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from smbd_uring.filesystem import attributes as attributes_of_files
 from smbd_uring.filesystem import creation, listing, lookup, naming
@@ -23,6 +24,10 @@ from smbd_uring.ports import (
     ShareRoot,
 )
 
+_Result = TypeVar("_Result")
+_Answer = Coroutine[Any, Any, _Result]
+"""What an `async def` gives; those that only hand over are none, for one step less at each effect."""
+
 
 class PosixFilesystem:
     """`ports.Filesystem` over the kernel's own files.  Keeps nothing between calls but the names of directories, with
@@ -34,46 +39,46 @@ class PosixFilesystem:
     async def open_root(self, path: str) -> Handle:
         return await OpenAt(None, os.fsencode(path), os.O_PATH | os.O_DIRECTORY)
 
-    async def lookup(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> Found:
-        return await lookup.lookup(root, self._index, components, credentials)
+    def lookup(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> _Answer[Found]:
+        return lookup.lookup(root, self._index, components, credentials)
 
-    async def facts(self, root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> FileFacts:
-        return await attributes_of_files.read_facts(root, handle, name, credentials)
+    def facts(self, root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> _Answer[FileFacts]:
+        return attributes_of_files.read_facts(root, handle, name, credentials)
 
-    async def create_file(
+    def create_file(
         self, root: ShareRoot, components: tuple[str, ...], flags: int, attributes: int, credentials: Credentials
-    ) -> Handle:
-        return await creation.create_file(root, self._index, components, flags, attributes, credentials)
+    ) -> _Answer[Handle]:
+        return creation.create_file(root, self._index, components, flags, attributes, credentials)
 
-    async def create_directory(
+    def create_directory(
         self, root: ShareRoot, components: tuple[str, ...], attributes: int, credentials: Credentials
-    ) -> Handle:
-        return await creation.create_directory(root, self._index, components, attributes, credentials)
+    ) -> _Answer[Handle]:
+        return creation.create_directory(root, self._index, components, attributes, credentials)
 
     async def list_names(self, handle: Handle) -> list[DirectoryEntry]:
         return await ListDirectory(handle)
 
-    async def describe(
+    def describe(
         self,
         root: ShareRoot,
         directory: Handle,
         directory_components: tuple[str, ...],
         entries: Sequence[DirectoryEntry],
         credentials: Credentials,
-    ) -> list[ListedEntry]:
-        return await listing.describe(root, directory, directory_components, entries, credentials)
+    ) -> _Answer[list[ListedEntry]]:
+        return listing.describe(root, directory, directory_components, entries, credentials)
 
-    async def delete(
+    def delete(
         self,
         root: ShareRoot,
         components: tuple[str, ...],
         identity: tuple[int, int],
         is_directory: bool,
         credentials: Credentials,
-    ) -> None:
-        await naming.delete(root, self._index, components, identity, is_directory, credentials)
+    ) -> _Answer[None]:
+        return naming.delete(root, self._index, components, identity, is_directory, credentials)
 
-    async def rename(
+    def rename(
         self,
         root: ShareRoot,
         old: tuple[str, ...],
@@ -81,10 +86,10 @@ class PosixFilesystem:
         identity: tuple[int, int],
         replace: bool,
         credentials: Credentials,
-    ) -> tuple[str, ...]:
-        return await naming.rename(root, self._index, old, new, identity, replace, credentials)
+    ) -> _Answer[tuple[str, ...]]:
+        return naming.rename(root, self._index, old, new, identity, replace, credentials)
 
-    async def link(
+    def link(
         self,
         root: ShareRoot,
         old: tuple[str, ...],
@@ -92,10 +97,10 @@ class PosixFilesystem:
         identity: tuple[int, int],
         replace: bool,
         credentials: Credentials,
-    ) -> None:
-        await naming.link(root, self._index, old, new, identity, replace, credentials)
+    ) -> _Answer[None]:
+        return naming.link(root, self._index, old, new, identity, replace, credentials)
 
-    async def set_attributes(
+    def set_attributes(
         self,
         root: ShareRoot,
         handle: Handle,
@@ -103,13 +108,13 @@ class PosixFilesystem:
         attributes: int | None,
         created_ns: int | None,
         credentials: Credentials,
-    ) -> None:
-        await attributes_of_files.write_attributes(root, handle, facts, attributes, created_ns, credentials)
+    ) -> _Answer[None]:
+        return attributes_of_files.write_attributes(root, handle, facts, attributes, created_ns, credentials)
 
-    async def may_delete(
+    def may_delete(
         self, root: ShareRoot, components: tuple[str, ...], facts: FileFacts, credentials: Credentials
-    ) -> bool:
-        return await naming.may_delete(root, self._index, components, facts, credentials)
+    ) -> _Answer[bool]:
+        return naming.may_delete(root, self._index, components, facts, credentials)
 
-    async def directory_is_empty(self, handle: Handle, credentials: Credentials) -> bool:
-        return await listing.directory_is_empty(handle, credentials)
+    def directory_is_empty(self, handle: Handle, credentials: Credentials) -> _Answer[bool]:
+        return listing.directory_is_empty(handle, credentials)

@@ -98,6 +98,8 @@ class ThreadIdentity:
         self._switches = may_switch()
         self._own = Credentials(os.geteuid(), os.getegid(), _groups() if self._switches else ())
         self._present: Credentials | None = None
+        self._own_too: Credentials | None = None
+        """Credentials last seen that are no other than the thread's own."""
 
     @property
     def is_own(self) -> bool:
@@ -112,7 +114,8 @@ class ThreadIdentity:
         """
         if credentials is self._present or not self._switches or credentials == self._present:
             return
-        if credentials is None or _are_the_same(credentials, self._own):
+        if credentials is None or credentials is self._own_too or _are_the_same(credentials, self._own):
+            self._own_too = credentials
             if self._present is not None:
                 self._return()
             return

@@ -22,7 +22,7 @@ from smbd_uring.limits import INLINE_BUDGET_NS, INLINE_FREED_BYTES_MAX, INLINE_N
 from smbd_uring.loop import arguments, directories, libc, paths, syscalls
 from smbd_uring.loop.identity import ThreadIdentity
 from smbd_uring.loop.name_watches import NameWatches
-from smbd_uring.loop.volumes import Volume, Volumes
+from smbd_uring.loop.volumes import Volume, Volumes, kept_from_processor_s
 from smbd_uring.ports import (
     NOT_NOW,
     CheckAccess,
@@ -58,9 +58,18 @@ _RESOLVE_NO_XDEV: Final = 0x01
 class InlineFiles:
     """Performs effects for one loop.  Made and used in the loop's thread."""
 
-    def __init__(self, volumes: Volumes | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        volumes: Volumes | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        kept_waiting_s: Callable[[], float] = kept_from_processor_s,
+    ) -> None:
+        """Tests bring their own `clock` and `kept_waiting_s`, the time the thread was kept from its processor."""
         self._volumes = volumes or Volumes()
+        self._of_handles = self._volumes.of_handles
         self._clock = clock
+        self._kept_waiting_s = kept_waiting_s
+        self._kept_waiting_before = kept_waiting_s()
         self._identity = ThreadIdentity()
         self._watches = NameWatches()
 
@@ -73,8 +82,11 @@ class InlineFiles:
         handle = way.handle(effect)
         if handle is None:
             return NOT_NOW
-        volume = self._volumes.leave(handle) if way.perform is _close else self._volumes.of(handle)
-        if volume is None or not volume.answers_at_once(began):
+        of_handle = self._volumes.leave if way.closes else self._of_handles.get
+        volume = of_handle(handle)
+        if volume is None and not way.closes:
+            volume = self._volumes.of(handle)
+        if volume is None or began < volume.resting_until:
             return NOT_NOW
         if way.needs_identity or (way.perform is _stat and effect.name):  # type: ignore[attr-defined]
             self._identity.assume(effect.credentials)  # type: ignore[attr-defined]
@@ -86,7 +98,13 @@ class InlineFiles:
         finally:
             ended = self._clock()
             if ended - began > INLINE_SLOW_S:
-                volume.was_slow(ended - began, ended)
+                self._was_slow(volume, ended - began, ended)
+
+    def _was_slow(self, volume: Volume, seconds: float, now: float) -> None:
+        before, self._kept_waiting_before = self._kept_waiting_before, self._kept_waiting_s()
+        seconds -= self._kept_waiting_before - before
+        if seconds > INLINE_SLOW_S:
+            volume.was_slow(seconds, now)
 
     def _perform_on_names(self, effect: Effect[Any]) -> Any:
         """Effects about watches; they never wait."""
@@ -227,6 +245,8 @@ class Way(NamedTuple):
     """Whether the kernel asks who does it; of a Stat it does when there is a name to look up."""
     opens: bool = False
     """Whether the result is a new handle on the same mount."""
+    closes: bool = False
+    """Whether the handle is gone after it."""
 
 
 _DIRECTORY: Final = attrgetter("directory")
@@ -236,7 +256,7 @@ _WAYS: Final[dict[type[Effect[Any]], Way]] = {
     OpenAt: Way(_open_at, _DIRECTORY, opens=True),
     LookUp: Way(_look_up, _DIRECTORY, opens=True),
     Reopen: Way(_plainly, _HANDLE, opens=True),
-    CloseHandle: Way(_close, _HANDLE, needs_identity=False),
+    CloseHandle: Way(_close, _HANDLE, needs_identity=False, closes=True),
     Describe: Way(_describe, _HANDLE),
     Stat: Way(_stat, _DIRECTORY, needs_identity=False),
     StatVolume: Way(_plainly, _HANDLE, needs_identity=False),

@@ -9,8 +9,8 @@ time, and is left to operations of the ring and to worker threads.
 
 A local disk can be slow too.  Each call is timed, and a file system that took longer than INLINE_SLOW_S twice within
 INLINE_PAUSE_S is not asked by the loop for the next INLINE_PAUSE_S: others go on while the workers wait.  So one slow
-disk holds the loop once in a while for the length of a call or two, and a log line says so.  Twice, because on a busy
-machine a thread is sometimes kept from its processor for as long.
+disk holds the loop once in a while for the length of a few calls, and a log line says so.  Time in which the thread was
+kept from its processor by others is not the disk's, and does not count; one slow call may still be an accident.
 
 A mount is known by its handles: as long as one is open the kernel keeps the mount and its number.
 """
@@ -18,6 +18,7 @@ A mount is known by its handles: as long as one is open the kernel keeps the mou
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -36,12 +37,13 @@ LOCAL_KINDS: Final = frozenset(
 """As mountinfo names them."""
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
+_SCHEDULED: Final = Path("/proc/thread-self/schedstat")
 
 
 class Volume:
     """One mounted file system, as long as handles on it are open."""
 
-    __slots__ = ("_resting_until", "_suspected_until", "device", "handles", "is_local", "kind", "mount")
+    __slots__ = ("_suspected_until", "device", "handles", "is_local", "kind", "mount", "resting_until")
 
     def __init__(self, mount: int, kind: str, device: int) -> None:
         self.mount = mount
@@ -50,19 +52,16 @@ class Volume:
         self.device = device
         """Of the first handle, 0 where not local; other subvolumes of the same mount have numbers of their own."""
         self.handles = 0
-        self._resting_until = 0.0
+        self.resting_until = 0.0 if self.is_local else math.inf
+        """Before this the loop makes no call on it."""
         self._suspected_until = 0.0
-
-    def answers_at_once(self, now: float) -> bool:
-        """Whether the loop may make a call on it."""
-        return self.is_local and now >= self._resting_until
 
     def was_slow(self, seconds: float, now: float) -> None:
         """A call took longer than INLINE_SLOW_S; the second one is the last for a while."""
         if now >= self._suspected_until:
             self._suspected_until = now + INLINE_PAUSE_S
         else:
-            self._resting_until = now + INLINE_PAUSE_S
+            self.resting_until = now + INLINE_PAUSE_S
             _log.warning(
                 "%s file system, device %d:%d: calls take %.0f ms; worker threads make them for the next %.0f s",
                 self.kind, os.major(self.device), os.minor(self.device), seconds * 1000, INLINE_PAUSE_S,
@@ -75,12 +74,13 @@ class Volumes:
     def __init__(self, mount_of: Callable[[int], tuple[int, str, int]] | None = None) -> None:
         """`mount_of(descriptor)` gives (mount number, kind, device); tests bring their own."""
         self._mount_of = mount_of or read_mount
-        self._of_handles: dict[int, Volume] = {}
+        self.of_handles: dict[int, Volume] = {}
+        """Those known so far; `of` knows them all."""
         self._mounts: dict[int, Volume] = {}
 
     def of(self, handle: int) -> Volume:
         """The volume of an open handle."""
-        return self._of_handles.get(handle) or self.enter(handle, None)
+        return self.of_handles.get(handle) or self.enter(handle, None)
 
     def enter(self, handle: int, volume: Volume | None) -> Volume:
         """A handle is new here: on `volume`, or wherever the kernel says."""
@@ -88,20 +88,31 @@ class Volumes:
             mount, kind, device = self._mount_of(handle)
             volume = self._mounts.get(mount) or Volume(mount, kind, device)
             self._mounts[mount] = volume
-        self.leave(handle)
+        if handle in self.of_handles:
+            # Closed by somebody who did not say so.
+            self.leave(handle)
         volume.handles += 1
-        self._of_handles[handle] = volume
+        self.of_handles[handle] = volume
         self._mounts[volume.mount] = volume
         return volume
 
     def leave(self, handle: int) -> Volume | None:
         """The handle is being closed.  Result: the volume it was on, if it was known."""
-        volume = self._of_handles.pop(handle, None)
+        volume = self.of_handles.pop(handle, None)
         if volume is not None:
             volume.handles -= 1
             if not volume.handles:
                 self._mounts.pop(volume.mount, None)
         return volume
+
+
+def kept_from_processor_s() -> float:
+    """How long the calling thread was ready to run and did not, in all (proc(5), schedstat); 0.0 where the kernel does
+    not count it."""
+    try:
+        return int(_SCHEDULED.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def read_mount(descriptor: int) -> tuple[int, str, int]:

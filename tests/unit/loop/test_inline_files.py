@@ -16,7 +16,7 @@ from smbd_uring.loop import inline_files, syscalls
 from smbd_uring.loop.base import DriverBase
 from smbd_uring.loop.identity import may_switch
 from smbd_uring.loop.inline_files import InlineFiles
-from smbd_uring.loop.volumes import Volumes, read_mount
+from smbd_uring.loop.volumes import Volumes, kept_from_processor_s, read_mount
 from smbd_uring.ports import (
     NOT_NOW,
     Allocate,
@@ -52,6 +52,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.each = 0.0
+        self.kept_waiting = 0.0
 
     def __call__(self) -> float:
         self.now += self.each
@@ -66,7 +67,8 @@ def clock() -> Clock:
 @pytest.fixture
 def inline(clock: Clock) -> Iterator[InlineFiles]:
     """Whatever the machine's temporary files lie on, it counts as local here."""
-    made = InlineFiles(Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev)), clock)
+    volumes = Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev))
+    made = InlineFiles(volumes, clock, lambda: clock.kept_waiting)
     yield made
     made.be_oneself()
 
@@ -177,6 +179,21 @@ def test_slow_calls_far_apart_are_accidents(inline: InlineFiles, folder: Handle,
         assert inline.perform_now(Stat(folder)) is not NOT_NOW
         clock.each = 0.0
         clock.now += limits.INLINE_PAUSE_S + 1
+
+
+def test_a_busy_machine_is_no_slow_disk(inline: InlineFiles, folder: Handle, clock: Clock) -> None:
+    """Given calls that take long because others had the processor, the loop goes on making them."""
+    clock.each = 2 * limits.INLINE_SLOW_S
+    for _ in range(5):
+        clock.kept_waiting += 1.5 * limits.INLINE_SLOW_S
+        assert inline.perform_now(Stat(folder)) is not NOT_NOW
+    for _ in range(2):
+        assert inline.perform_now(Stat(folder)) is not NOT_NOW
+    assert inline.perform_now(Stat(folder)) is NOT_NOW
+
+
+def test_the_kernel_counts_how_long_a_thread_waits() -> None:
+    assert 0.0 <= kept_from_processor_s() <= kept_from_processor_s() < 3600.0
 
 
 def test_a_failing_call_can_be_slow_too(inline: InlineFiles, folder: Handle, clock: Clock) -> None:
