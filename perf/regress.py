@@ -19,6 +19,7 @@ from smbd_uring.perf import document
 from smbd_uring.perf.arrangement import OURS, add_arguments, duration, progress
 from smbd_uring.perf.compare import FIGURES, WHOLE_TABLE, protections, workloads
 from smbd_uring.perf.contenders import ServerContender
+from smbd_uring.perf.failures import MeasurementError
 from smbd_uring.perf.figures_wanted import TABLE
 from smbd_uring.perf.files import prepare
 from smbd_uring.perf.instructions import count_instructions
@@ -28,6 +29,7 @@ from smbd_uring.perf.regress_report import charts, table
 from smbd_uring.perf.revision import checked_out, resolve
 from smbd_uring.perf.rounds import Job, Round, run_rounds
 from smbd_uring.perf.servers import PROJECT, own, share_folder, work_folder
+from smbd_uring.perf.session import NotAgreedError
 from smbd_uring.perf.tables import complaints, throughput_table
 from smbd_uring.perf.verdict import Costs, Verdict, judge, judge_counts, judge_stored
 
@@ -40,8 +42,8 @@ PICTURE_FILE = PROJECT / "build" / "regress.svg"
 def describe(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument(
-        "--against", required=True, metavar="REV|FILE",
-        help="a revision, or the JSON that an earlier `regress` or `compare` left",
+        "--against", required=True, metavar="REV|DIR|FILE",
+        help="a revision, a checkout of one with its native parts built, or the JSON that an earlier run left",
     )  # fmt: skip
     parser.add_argument(
         "--workloads", type=workloads, default=list(TABLE), metavar="NAME,...",
@@ -66,8 +68,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, judge, print, write.  Result: 1 when something got slower or could not be compared, else 0."""
-    stored = document.read(Path(options.against)) if Path(options.against).is_file() else None
-    if stored is None:
+    path = Path(options.against)
+    stored = document.read(path) if path.is_file() else None
+    if stored is None and not path.is_dir():
         resolve(options.against)  # Before anything takes long.
     offered = placements()
     jobs = [
@@ -77,7 +80,9 @@ def run(options: argparse.Namespace) -> int:
         for placement in FIGURES[options.figures]
     ]
     with ExitStack() as stack:
-        checkout = None if stored is not None else stack.enter_context(checked_out(options.against))
+        checkout = None if stored is not None else path.absolute()
+        if checkout is not None and not path.is_dir():
+            checkout = stack.enter_context(checked_out(options.against))
         work = stack.enter_context(work_folder(options.folder))
         folder = share_folder(work)
         prepare(folder)
@@ -86,9 +91,7 @@ def run(options: argparse.Namespace) -> int:
         verdicts = judge_stored(new, again, stored_costs(stored)) if stored else judge(new, again, costs(done, OTHER))
         counts: list[Verdict] = []
         if options.instructions and checkout is not None:
-            counted = count_instructions([job for job in jobs if job.placement.name == "same"], work, folder,
-                                         options.user, checkout, progress)  # fmt: skip
-            counts = judge_counts(*counted)
+            counts = _count(options, [job for job in jobs if job.placement.name == "same"], work, folder, checkout)
     _print(done, verdicts, counts, options.against)
     _write(options, done, verdicts, counts)
     return 1 if any(one.slower or one.ratio is None for one in (*verdicts, *counts)) else 0
@@ -120,6 +123,17 @@ def _measure(
             for name, source in sources.items() if source is not None
         ]  # fmt: skip
         return run_rounds(contenders, jobs, options.rounds, duration(options), progress)
+
+
+def _count(
+    options: argparse.Namespace, jobs: Sequence[Job], work: Path, folder: Path, checkout: Path
+) -> list[Verdict]:
+    """Instruction counts, judged; where they cannot be had no job has a ratio, and what was measured stays."""
+    try:
+        return judge_counts(*count_instructions(jobs, work, folder, options.user, checkout, progress))
+    except (MeasurementError, NotAgreedError, OSError) as error:
+        progress(f"instructions: {error}")
+        return judge_counts({job.key: [] for job in jobs}, {})
 
 
 def _print(done: Sequence[Round], verdicts: Sequence[Verdict], counts: Sequence[Verdict], against: str) -> None:
