@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
+from uuid import uuid4
 
 from smbd_uring.perf.many_connections import source_address
 from smbd_uring.perf.workloads import Protection
@@ -156,7 +157,8 @@ class Connection:
             [cipher] if cipher is not None else [CipherId.AES_128_GCM],
             [algorithm] if algorithm is not None else [SigningAlgorithm.AES_GMAC],
         )
-        reply = self.client.negotiate([Dialect.SMB_3_1_1], contexts=contexts)
+        # Each is a client of its own: Samba gives all connections of one client (one GUID) to one process.
+        reply = self.client.negotiate([Dialect.SMB_3_1_1], contexts=contexts, client_guid=uuid4().bytes)
         _demand(reply.status, "NEGOTIATE")
         if algorithm is not None and self.client.signing_algorithm != algorithm:
             raise NotAgreedError(f"the server does not sign with {algorithm.name}")

@@ -104,6 +104,7 @@ class SessionClient(Channel):
         contexts: NegotiateContexts | None = None,
         capabilities: int = Capabilities.ENCRYPTION | Capabilities.LARGE_MTU,
         security_mode: int = SecurityMode.SIGNING_ENABLED,
+        client_guid: bytes = CLIENT_GUID,
         **options: Unpack[MessageOptions],
     ) -> Reply:
         """NEGOTIATE; on success the channel speaks what was agreed on."""
@@ -112,7 +113,7 @@ class SessionClient(Channel):
         self.security_mode = security_mode
         self.client_capabilities = capabilities
         self.client_dialects = tuple(dialects)
-        request = NegotiateRequest(security_mode, capabilities, CLIENT_GUID, tuple(dialects), list(contexts))
+        request = NegotiateRequest(security_mode, capabilities, client_guid, tuple(dialects), list(contexts))
         frame = self.frame(sent := message(Command.NEGOTIATE, request.encode(), options))
         self.send_raw(frame)
         assert sent.message_id is not None

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
+from smbd_uring.perf.contenders import target
 from smbd_uring.perf.held import hold
 from smbd_uring.perf.many_connections import source_address
 from smbd_uring.perf.pinning import pin_tree
 from smbd_uring.perf.samba_configuration import PRIVATE_FOLDERS, Samba, smb_conf
-from smbd_uring.perf.servers import LOOPBACK, own, share_folder, work_folder
+from smbd_uring.perf.servers import LOOPBACK, own, samba, share_folder, work_folder
+from smbd_uring.perf.session import Connection
 
 CONNECTIONS = 300
 
@@ -86,3 +90,13 @@ def test_addresses_are_enough_for_a_hundred_thousand() -> None:
     addresses = {source_address(LOOPBACK, number) for number in range(0, 100_000, 100)}
     assert len(addresses) == 500
     assert all(max(map(int, address.split("."))) <= 250 for address in addresses)
+
+
+def test_every_connection_is_a_client_of_its_own() -> None:
+    """Samba has a process for each client; were they one client's, it would serve them all with a single process."""
+    with work_folder() as work, samba(Samba.DEFAULT, work, share_folder(work), "daemon") as running:
+        before = len(psutil.Process(running.pid).children(recursive=True))
+        with ExitStack() as held:
+            for number in range(3):
+                held.enter_context(Connection(target(running), number=number))
+            assert len(psutil.Process(running.pid).children(recursive=True)) == before + 3
