@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)  # for `tools/test-sanitized.sh`, where all takes longer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -37,7 +37,7 @@ export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/undefined
 [ $# -gt 0 ] || set -- tests/unit
 status=0
 # Left out: freed memory is kept by the sanitizer for a while, so the process does grow.
-"$python" -m pytest -q -p no:cacheprovider -p no:faulthandler \
+"$python" -m pytest -q -p no:cacheprovider -p no:faulthandler --hypothesis-profile=unhurried \
   --deselect tests/unit/native/test_crypto.py::test_keys_that_come_and_go_take_no_memory "$@" || status=$?
 
 if [ -n "$(ls "$reports")" ]; then
