@@ -72,6 +72,8 @@ class EngineConfig:
     write_bytes_max: int = limits.IO_BYTES_MAX
     transact_bytes_max: int = limits.IO_BYTES_MAX
     credits_max: int = limits.CREDITS_MAX
+    grants: bool = True
+    """Whether a data plane may serve by itself what needs no decision; off for tests that compare."""
     connections_max: int = limits.CONNECTIONS_MAX
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX
     opens_max: int = limits.OPENS_MAX

@@ -56,6 +56,10 @@ UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX: Final = 256 * KIB
 """The same before a session exists: a stranger who asks on and on and reads nothing (ECHO needs no session) is not
 read from any more."""
 
+PLANES_BYTES_MAX: Final = 512 * MIB
+"""Frames and replies of all connections together in the data planes; a quarter of the memory where that is less.
+Beyond it a connection may have one request in work at a time."""
+
 OUTSTANDING_BYTES_MAX: Final = 64 * MIB
 """Request and reply payload bytes being worked on for one connection; beyond it reading pauses."""
 
@@ -215,6 +219,9 @@ second."""
 
 INLINE_NAMES_MAX: Final = 4096
 """Names of a directory that are read in the loop's own thread, which takes about 1 ms; a larger one is for a worker."""
+
+RINGS_MAX: Final = 4
+"""Ring threads by default: beyond this a network card is busy before they are."""
 
 PERSONALITIES_MAX: Final = 256
 """Identities registered with the ring at a time; the kernel's table holds 65,535, a busy server has

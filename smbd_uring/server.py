@@ -101,7 +101,9 @@ class Server:
             self._companion = CompanionProcess(self._options, self._state.path, overlay)
             parts.callback(self._companion.close)
             config = self._config()
-            self._driver, self._driver_reason = choose_driver(self._options.use_uring, self._companion)
+            self._driver, self._driver_reason = choose_driver(
+                self._options.use_uring, self._companion, self._options.rings
+            )
             parts.callback(self._driver.close)
             logger.info("event loop: %s", self._driver_reason)
             print(f"event loop: {self._driver_reason}", flush=True)
@@ -126,7 +128,11 @@ class Server:
         startup = self._companion.wait_for_startup(lambda: self._signals.pending)
         self._configured_port = startup.tcp_port or SMB_PORT
         config = config_from_startup(startup, self._server_guid(), opens, socket.gethostname())
-        return dataclasses.replace(config, connections_max=min(connections, config.connections_max))
+        return dataclasses.replace(
+            config,
+            connections_max=min(connections, config.connections_max),
+            grants=self._options.grants,
+        )
 
     def _server_guid(self) -> bytes:
         """The GUID clients know this server by: the same for as long as its state directory lives."""

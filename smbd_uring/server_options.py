@@ -23,4 +23,7 @@ class ServerOptions:
     overlay: dict[str, Any]
     """Shares and accounts for this run only, as the companion reads them from its overlay file."""
     use_uring: bool
+    rings: int | None
+    """Data planes; None: as many as there are processors, up to RINGS_MAX."""
+    grants: bool
     spawn_companion: bool

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from smbd_uring._native._message_crypto import Opener as OpenerType
     from smbd_uring._native._message_crypto import Sealer as SealerType
     from smbd_uring._native._message_crypto import Signer as SignerType
+    from smbd_uring._native._plane import DataPlane
     from smbd_uring._native._ring import Ring as RingType
 
 MODULES = (
-    "_buffers", "_core", "_crypto", "_dirents", "_identity", "_message_crypto", "_operation", "_paths", "_ring",
-    "_statx",
+    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_files", "_identity",
+    "_message_crypto", "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx", "_steps",
+    "_transport", "_window", "_work",
 )  # fmt: skip
 """Every compiled module; `setup.py` builds the same ones."""
 
@@ -37,6 +39,9 @@ why_not: str | None = None
 
 Ring: type[RingType] | None = None
 """The ring; whether the kernel lets one be made shows when it is made."""
+
+make_plane: type[DataPlane] | None = None
+"""Makes a data plane on a ring; there with the ring, or neither is."""
 
 stat_entries: Callable[[int, list[bytes], bytes, type[Any], int, int], list[Any] | None] | None = None
 """Facts of many names of a directory, `_statx.stat_entries`."""
@@ -64,7 +69,8 @@ def _load() -> None:
         why_not = "SMBD_IMPL=python is set in the environment"
         return
     missing = []
-    for load, package in ((_load_files, None), (_load_ring, "liburing-dev"), (_load_crypto, "libssl-dev")):
+    parts = ((_load_files, None), (_load_ring, "liburing-dev, libssl-dev"), (_load_crypto, "libssl-dev"))
+    for load, package in parts:
         try:
             load()
         except ImportError as error:
@@ -87,10 +93,10 @@ def _load_files() -> None:
 
 
 def _load_ring() -> None:
-    global Ring
-    from smbd_uring._native import _ring
+    global Ring, make_plane
+    from smbd_uring._native import _plane, _ring
 
-    Ring = _ring.Ring
+    Ring, make_plane = _ring.Ring, _plane.DataPlane
 
 
 def _load_crypto() -> None:

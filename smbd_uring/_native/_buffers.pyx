@@ -1,12 +1,11 @@
 # cython: language_level=3
-"""Buffers that the kernel fills with received bytes, and lends.
+"""Buffers of which the kernel picks one when bytes arrive.
 
 Knows: the ring of provided buffers.  Must not know: connections, what is received.
 """
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 from smbd_uring._native cimport liburing
 
@@ -18,7 +17,7 @@ cdef enum:
 
 
 cdef class ReceiveBuffers:
-    """`count` (a power of two) buffers of `size` bytes as one read-only buffer object."""
+    """`count` (a power of two) buffers of `size` bytes."""
 
     def __cinit__(self, unsigned count, unsigned size, unsigned short group):
         if count == 0 or count & (count - 1) or count > 32768 or size == 0:
@@ -27,10 +26,8 @@ cdef class ReceiveBuffers:
         self.size = size
         self.group = group
         self.mask = liburing.io_uring_buf_ring_mask(count)
-        self.is_lent = <char *>calloc(count, 1)
         if (
-            self.is_lent is NULL
-            or posix_memalign(<void **>&self.memory, PAGE_BYTES, <size_t>count * size)
+            posix_memalign(<void **>&self.memory, PAGE_BYTES, <size_t>count * size)
             or posix_memalign(<void **>&self.table, PAGE_BYTES, count * sizeof(liburing.io_uring_buf))
         ):
             raise MemoryError
@@ -39,10 +36,6 @@ cdef class ReceiveBuffers:
     def __dealloc__(self):
         free(self.memory)
         free(self.table)
-        free(self.is_lent)
-
-    def __getbuffer__(self, Py_buffer *buffer, int flags):
-        PyBuffer_FillInfo(buffer, self, self.memory, <Py_ssize_t>self.count * self.size, 1, flags)
 
     cdef int register(self, liburing.io_uring *ring) noexcept nogil:
         cdef liburing.io_uring_buf_reg registration
@@ -65,18 +58,3 @@ cdef class ReceiveBuffers:
 
     cdef void unregister(self, liburing.io_uring *ring) noexcept nogil:
         liburing.io_uring_unregister_buf_ring(ring, self.group)
-
-    cdef void lend(self, unsigned buffer_id) noexcept nogil:
-        self.is_lent[buffer_id] = 1
-        self.lent += 1
-
-    cdef int give_back(self, unsigned buffer_id) noexcept nogil:
-        if buffer_id >= self.count or not self.is_lent[buffer_id]:
-            return -1
-        self.is_lent[buffer_id] = 0
-        self.lent -= 1
-        liburing.io_uring_buf_ring_add(
-            self.table, self.memory + <size_t>buffer_id * self.size, self.size, buffer_id, self.mask, 0
-        )
-        liburing.io_uring_buf_ring_advance(self.table, 1)
-        return 0

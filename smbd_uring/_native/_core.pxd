@@ -19,11 +19,27 @@ cdef enum:
     BUFFER_GROUP = 1
 
 
+cdef struct Guest:
+    # Native code that shares the ring.  Its operations have the highest bit of user_data set.
+    void *subject
+    # Called before each sleep.  Result: a sum of 1: Python has something to take; 2: something must be submitted now;
+    # 4: call again without sleeping.
+    int (*settle)(void *subject) noexcept nogil
+    void (*completed)(void *subject, uint64_t user_data, int result, unsigned flags) noexcept nogil
+    # Called when nothing has happened for a whole sleep.
+    void (*idle)(void *subject) noexcept nogil
+
+
 cdef class RingCore:
     cdef liburing.io_uring ring
     cdef bint is_open
     # Owned: filled by `reap`, emptied by `collect`.
     cdef completion batch[COMPLETIONS_BATCH]
+    # How many of `batch` wait for `collect`; how many completions were the guest's in the last `reap`.
+    cdef int batched
+    cdef int guests_reaped
+    # `subject` is NULL without one; otherwise it outlives the ring's use.
+    cdef Guest guest
     # Operations in flight; the index is the low half of user_data.  Slot 0 stays empty.
     cdef list table
     cdef list free_slots
@@ -31,8 +47,6 @@ cdef class RingCore:
     # Completions collected while room for submissions was made, not handed out yet.
     cdef list backlog
     cdef ReceiveBuffers buffers
-    cdef object buffers_view
-    cdef unsigned buffer_bytes
     cdef readonly frozenset supported
     cdef readonly unsigned setup_flags
     cdef readonly int in_flight
@@ -46,7 +60,9 @@ cdef class RingCore:
     cdef Operation launch(self, liburing.io_uring_sqe *sqe, Operation operation, int personality)
     # The only calls that enter the kernel.  Result: >= 0, or -errno.
     cdef int enter(self, double timeout_s) noexcept nogil
-    # Move completions from the shared queue into `batch`; result: how many.
+    # Enter until there is something for Python.  Result: as `enter`.
+    cdef int turn(self, double timeout_s) noexcept nogil
+    # Move completions from the shared queue into `batch`, the guest's to the guest; result: how many are in `batch`.
     cdef int reap(self) noexcept nogil
     # Append (operation, result, flags) of everything that has completed.
     cdef int collect(self, list into) except -1

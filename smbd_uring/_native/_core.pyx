@@ -1,7 +1,7 @@
 # cython: language_level=3
 """The mechanics of one io_uring: set up, submit, wait, reap, tear down.
 
-Knows: submission and completion queues, which operations are in flight, the lent buffers.  Must not know:
+Knows: submission and completion queues, which operations are in flight, the provided buffers.  Must not know:
 what the operations are for, Python's sockets and files.
 
 A ring belongs to the thread that made it.  Everything that enters the kernel or touches the queues is a
@@ -37,6 +37,20 @@ a received MiB costs the least processor time (0.12 ms, a quarter less than at 1
 larger ones stay half empty."""
 
 
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec *now)
+
+
+cdef inline double now_s() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
+
+
 cdef class RingCore:
     """One ring, its provided buffers, and the table of operations in flight."""
 
@@ -53,8 +67,6 @@ cdef class RingCore:
         if self.is_open:
             raise RuntimeError("the ring is set up already")
         self.buffers = ReceiveBuffers(buffers, buffer_bytes, BUFFER_GROUP)
-        self.buffers_view = memoryview(self.buffers)
-        self.buffer_bytes = buffer_bytes
         self.set_up()
         self.is_open = True
         cdef int result
@@ -177,10 +189,35 @@ cdef class RingCore:
             raise RuntimeError("the ring is closed")
         self.backlog = []
         with nogil:
-            result = self.enter(timeout_s)
+            result = self.turn(timeout_s)
         self.check(result)
         self.collect(completions)
         return completions
+
+    cdef int turn(self, double timeout_s) noexcept nogil:
+        cdef double ends = 0.0, left = timeout_s
+        cdef int settled, result
+        if self.guest.subject is NULL:
+            result = self.enter(timeout_s)
+            self.reap()
+            return result
+        while True:
+            settled = self.guest.settle(self.guest.subject)
+            if settled & 1:
+                # Python is wanted.  What can wait until it is done is submitted then.
+                result = self.enter(0.0) if settled & 2 else 0
+            else:
+                result = self.enter(0.0 if settled & 4 else left)
+            self.reap()
+            if settled & 1 or self.batched or result < 0:
+                if result < 0 and not self.batched and not self.guests_reaped:
+                    self.guest.idle(self.guest.subject)
+                return result
+            if ends == 0.0:
+                ends = now_s() + timeout_s
+            left = ends - now_s()
+            if left <= 0.0:
+                return 0
 
     cdef int enter(self, double timeout_s) noexcept nogil:
         cdef liburing.__kernel_timespec timeout
@@ -199,16 +236,28 @@ cdef class RingCore:
 
     cdef int reap(self) noexcept nogil:
         cdef liburing.io_uring_cqe *entries[COMPLETIONS_BATCH]
-        cdef unsigned count = liburing.io_uring_peek_batch_cqe(&self.ring, entries, COMPLETIONS_BATCH)
+        cdef completion guests[COMPLETIONS_BATCH]
+        cdef unsigned count = liburing.io_uring_peek_batch_cqe(
+            &self.ring, entries, COMPLETIONS_BATCH - self.batched
+        )
+        cdef completion *place
         cdef unsigned index
+        self.guests_reaped = 0
         for index in range(count):
-            self.batch[index].user_data = entries[index].user_data
-            self.batch[index].result = entries[index].res
-            self.batch[index].flags = entries[index].flags
-            if entries[index].flags & liburing.IORING_CQE_F_BUFFER:
-                self.buffers.lend(entries[index].flags >> liburing.IORING_CQE_BUFFER_SHIFT)
+            if entries[index].user_data >> 63:
+                place = &guests[self.guests_reaped]
+                self.guests_reaped += 1
+            else:
+                place = &self.batch[self.batched]
+                self.batched += 1
+            place.user_data = entries[index].user_data
+            place.result = entries[index].res
+            place.flags = entries[index].flags
         liburing.io_uring_cq_advance(&self.ring, count)
-        return count
+        # Only now: what the guest does may need room in the queues.
+        for index in range(self.guests_reaped):
+            self.guest.completed(self.guest.subject, guests[index].user_data, guests[index].result, guests[index].flags)
+        return self.batched
 
     cdef int collect(self, list into) except -1:
         cdef Operation operation
@@ -219,6 +268,7 @@ cdef class RingCore:
         while count == COMPLETIONS_BATCH:
             with nogil:
                 count = self.reap()
+            self.batched = 0
             for index in range(count):
                 done = &self.batch[index]
                 if done.user_data == 0:
@@ -233,25 +283,6 @@ cdef class RingCore:
                     self.in_flight -= 1
                 into.append((operation, done.result, done.flags))
         return 0
-
-    # --- lent buffers ---------------------------------------------------------------------------------------
-
-    def received(self, unsigned flags, Py_ssize_t count):
-        """The `count` bytes in the buffer that a completion's `flags` name; valid until `release(flags)`."""
-        cdef unsigned buffer_id = flags >> liburing.IORING_CQE_BUFFER_SHIFT
-        cdef Py_ssize_t start = <Py_ssize_t>buffer_id * self.buffer_bytes
-        assert flags & liburing.IORING_CQE_F_BUFFER and 0 <= count <= self.buffer_bytes
-        return self.buffers_view[start:start + count]
-
-    def release(self, unsigned flags):
-        """Give the buffer of a completion back to the kernel.  Raises ValueError when it is not lent."""
-        if self.buffers.give_back(flags >> liburing.IORING_CQE_BUFFER_SHIFT) < 0:
-            raise ValueError("the buffer is not lent")
-
-    @property
-    def buffers_lent(self):
-        """Provided buffers that hold received bytes nobody has released yet."""
-        return self.buffers.lent
 
     # --- identities -----------------------------------------------------------------------------------------
 
@@ -306,8 +337,6 @@ cdef class RingCore:
         for operation, result, flags in completions:
             if result >= 0 and operation.kind in (liburing.IORING_OP_ACCEPT, liburing.IORING_OP_OPENAT2):
                 close_descriptor(result)
-            if flags & liburing.IORING_CQE_F_BUFFER:
-                self.release(flags)
         return 0
 
 

@@ -8,14 +8,12 @@ XATTR_BYTES: int
 
 OP_FSYNC: int
 OP_POLL_ADD: int
-OP_SENDMSG: int
 OP_ACCEPT: int
 OP_FALLOCATE: int
 OP_CLOSE: int
 OP_STATX: int
 OP_READ: int
 OP_WRITE: int
-OP_RECV: int
 OP_OPENAT2: int
 OP_RENAMEAT: int
 OP_UNLINKAT: int
@@ -24,13 +22,10 @@ OP_LINKAT: int
 OP_SETXATTR: int
 OP_GETXATTR: int
 OP_TRUNCATE: int
-CQE_BUFFER: int
 CQE_MORE: int
 
 class Ring(RingCore):
     def accept(self, listener: int, context: Any) -> Operation: ...
-    def receive(self, connection: int, context: Any) -> Operation: ...
-    def send(self, connection: int, segments: Sequence[memoryview], context: Any) -> Operation: ...
     def poll(self, descriptor: int, context: Any) -> Operation: ...
     def read(self, descriptor: int, offset: int, length: int, context: Any) -> Operation: ...
     def write(self, descriptor: int, offset: int, data: memoryview, context: Any) -> Operation: ...

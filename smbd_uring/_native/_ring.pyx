@@ -9,15 +9,9 @@ free of NUL bytes.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.errno cimport ETIMEDOUT
 from libc.stdint cimport uint64_t
 from smbd_uring._native cimport liburing
-from smbd_uring._native._core cimport BUFFER_GROUP
 from smbd_uring._native._operation cimport Operation
-
-import socket
-
-from smbd_uring._native.remedies import RingUnavailable, remedy
 
 cdef enum:
     # Not in liburing 2.3's header; used only where the kernel's probe reports it.
@@ -31,14 +25,12 @@ XATTR_BYTES = 4096
 
 OP_FSYNC = liburing.IORING_OP_FSYNC
 OP_POLL_ADD = liburing.IORING_OP_POLL_ADD
-OP_SENDMSG = liburing.IORING_OP_SENDMSG
 OP_ACCEPT = liburing.IORING_OP_ACCEPT
 OP_FALLOCATE = liburing.IORING_OP_FALLOCATE
 OP_CLOSE = liburing.IORING_OP_CLOSE
 OP_STATX = liburing.IORING_OP_STATX
 OP_READ = liburing.IORING_OP_READ
 OP_WRITE = liburing.IORING_OP_WRITE
-OP_RECV = liburing.IORING_OP_RECV
 OP_OPENAT2 = liburing.IORING_OP_OPENAT2
 OP_RENAMEAT = liburing.IORING_OP_RENAMEAT
 OP_UNLINKAT = liburing.IORING_OP_UNLINKAT
@@ -47,7 +39,6 @@ OP_LINKAT = liburing.IORING_OP_LINKAT
 OP_SETXATTR = liburing.IORING_OP_SETXATTR
 OP_GETXATTR = liburing.IORING_OP_GETXATTR
 OP_TRUNCATE = OP_FTRUNCATE
-CQE_BUFFER = liburing.IORING_CQE_F_BUFFER
 CQE_MORE = liburing.IORING_CQE_F_MORE
 
 
@@ -60,32 +51,7 @@ cdef inline Operation new_operation(int kind, object context, tuple kept):
 
 
 cdef class Ring(RingCore):
-    """A ring with its operations.  See `RingCore` for its life, waiting and lent buffers."""
-
-    def __init__(self, *arguments, **options):
-        """As `RingCore`, and try a multishot receive, which no list of operations tells of."""
-        super().__init__(*arguments, **options)
-        try:
-            self._try_receive()
-        except BaseException:
-            self.close()
-            raise
-
-    def _try_receive(self):
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            theirs.send(b"?")
-            theirs.shutdown(socket.SHUT_WR)
-            operation = self.receive(ours.fileno(), None)
-            while operation.in_flight:
-                completions = self.wait(1.0)
-                if not completions:
-                    raise RingUnavailable(remedy("multishot receive", ETIMEDOUT))
-                for _, result, flags in completions:
-                    if flags & CQE_BUFFER:
-                        self.release(flags)
-                    if result < 0:
-                        raise RingUnavailable(remedy("multishot receive", -result))
+    """A ring with its operations.  See `RingCore` for its life and waiting."""
 
     # --- sockets --------------------------------------------------------------------------------------------
 
@@ -94,27 +60,6 @@ cdef class Ring(RingCore):
         cdef Operation operation = new_operation(OP_ACCEPT, context, ())
         cdef liburing.io_uring_sqe *sqe = self.entry()
         liburing.io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, liburing.SOCK_CLOEXEC)
-        return self.launch(sqe, operation, 0)
-
-    def receive(self, int connection, context):
-        """Receive into lent buffers until cancelled, the peer's end (result 0) or want of buffers
-        (-ENOBUFS)."""
-        cdef Operation operation = new_operation(OP_RECV, context, ())
-        cdef liburing.io_uring_sqe *sqe = self.entry()
-        liburing.io_uring_prep_recv_multishot(sqe, connection, NULL, 0, 0)
-        sqe.flags |= <unsigned char>liburing.IOSQE_BUFFER_SELECT
-        sqe.buf_group = BUFFER_GROUP
-        return self.launch(sqe, operation, 0)
-
-    def send(self, int connection, segments, context):
-        """sendmsg of a sequence of buffers, which are held until the completion; its result may be short."""
-        cdef Operation operation = new_operation(OP_SENDMSG, context, ())
-        cdef liburing.io_uring_sqe *sqe
-        operation.hold(segments)
-        operation.memory.message.msg_iov = operation.vectors
-        operation.memory.message.msg_iovlen = operation.views_count
-        sqe = self.entry()
-        liburing.io_uring_prep_sendmsg(sqe, connection, &operation.memory.message, liburing.MSG_NOSIGNAL)
         return self.launch(sqe, operation, 0)
 
     def poll(self, int descriptor, context):

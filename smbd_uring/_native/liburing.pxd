@@ -17,10 +17,13 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec *msg_iov
         size_t msg_iovlen
     int SOCK_CLOEXEC
-    int MSG_NOSIGNAL
+    int MSG_NOSIGNAL, MSG_WAITALL
+
+cdef extern from "<sys/uio.h>" nogil:
+    int RWF_DSYNC
 
 cdef extern from "<poll.h>" nogil:
-    int POLLIN
+    int POLLIN, POLLOUT
 
 cdef extern from "<liburing.h>" nogil:
     cdef struct __kernel_timespec:
@@ -41,6 +44,7 @@ cdef extern from "<liburing.h>" nogil:
         uint8_t flags
         uint16_t buf_group
         uint16_t personality
+        int rw_flags
         uint64_t user_data
 
     cdef struct io_uring_cqe:
@@ -92,6 +96,7 @@ cdef extern from "<liburing.h>" nogil:
 
     io_uring_sqe *io_uring_get_sqe(io_uring *ring)
     int io_uring_submit(io_uring *ring)
+    unsigned io_uring_sq_ready(const io_uring *ring)
     int io_uring_submit_and_get_events(io_uring *ring)
     int io_uring_submit_and_wait_timeout(
         io_uring *ring, io_uring_cqe **cqe, unsigned wait_nr, __kernel_timespec *timeout, void *sigmask
@@ -139,6 +144,8 @@ cdef extern from "<liburing.h>" nogil:
         io_uring_sqe *sqe, const char *name, const char *value, const char *path, int flags, unsigned length
     )
     void io_uring_prep_sendmsg(io_uring_sqe *sqe, int fd, const msghdr *message, unsigned flags)
+    void io_uring_prep_send(io_uring_sqe *sqe, int fd, const void *buffer, size_t length, int flags)
+    void io_uring_prep_recv(io_uring_sqe *sqe, int fd, void *buffer, size_t length, int flags)
     void io_uring_prep_recv_multishot(io_uring_sqe *sqe, int fd, void *buffer, size_t length, int flags)
     void io_uring_prep_multishot_accept(
         io_uring_sqe *sqe, int fd, sockaddr *address, socklen_t *address_length, int flags

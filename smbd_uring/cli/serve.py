@@ -37,8 +37,6 @@ def main(argv: list[str]) -> int:
         if not share.path.is_dir():
             print(f"smbd-uring serve: share {share.name}: {share.path} is no directory", file=sys.stderr)
             return 1
-    if arguments.rings > 1:
-        print("smbd-uring serve: this version runs one ring, whatever --rings says", file=sys.stderr)
     # Imported here: `serve --help` and a mistyped option are answered at once.
     from smbd_uring.server import serve
 
@@ -50,6 +48,8 @@ def main(argv: list[str]) -> int:
             listen=tuple(arguments.listen),
             overlay=overlay(arguments.share, arguments.user),
             use_uring=not arguments.no_uring,
+            rings=arguments.rings,
+            grants=not arguments.no_grants,
             spawn_companion=arguments.companion == "spawn",
         )
     )
@@ -80,8 +80,14 @@ def parser() -> argparse.ArgumentParser:
         "--user", action="append", default=[], type=user_argument, metavar="NAME:PASSWORD",
         help="one more account, who is the Unix user of that name, else whoever runs the server (repeatable)",
     )  # fmt: skip
-    options.add_argument("--rings", type=_positive, default=1, metavar="N", help="ring threads")
+    options.add_argument(
+        "--rings", type=_positive, metavar="N",
+        help="ring threads (default: one a processor, up to 4; none of its own on one processor)",
+    )  # fmt: skip
     options.add_argument("--no-uring", action="store_true", help="use epoll and worker threads, not io_uring")
+    options.add_argument(
+        "--no-grants", action="store_true", help="have the engine answer every request, as epoll does (for tests)"
+    )
     options.add_argument(
         "--companion", choices=("spawn", "external"), default="spawn",
         help="start and supervise the companion, or wait for one that was started with `mountd`",

@@ -45,15 +45,17 @@ class Chain:
     """
 
     __slots__ = (
-        "_answers", "_length", "connection", "cost", "create_failure", "has_begun", "may_continue", "opened",
+        "_answers", "_length", "connection", "cost", "create_failure", "frozen", "has_begun", "may_continue", "opened",
         "sealed_by", "session_id", "tree_id",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, sealed_by: Session | None) -> None:
+    def __init__(self, connection: Connection, sealed_by: Session | None, frozen: int = 0) -> None:
         self.connection = connection
         self.sealed_by = sealed_by
         self.cost = 0
         """Payload bytes the frame and its reply may take; the connection's allowance is charged with it."""
+        self.frozen = frozen
+        """The open that a data plane leaves alone until the frame is answered; 0 for none."""
         self.has_begun = False
         self.may_continue = False
         """Whether a related request has one before it to relate to, which found its session and tree."""

@@ -17,12 +17,13 @@ from smbd_uring import limits
 from smbd_uring.crypto.keys import PreauthIntegrity
 from smbd_uring.engine.credits import CreditWindow
 from smbd_uring.engine.networks import network_of
-from smbd_uring.ports import Buffer, Driver
+from smbd_uring.ports import Buffer, Driver, PlaneConnection
 from smbd_uring.wire.const import Dialect, SigningAlgorithm
 from smbd_uring.wire.framing import FrameBuffer
 
 if TYPE_CHECKING:
     from smbd_uring.engine.chain import Chain
+    from smbd_uring.engine.receive import Frame
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Timer
     from smbd_uring.engine.session import Session
@@ -37,12 +38,14 @@ class Connection:
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
         "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol",
-        "names_listed", "network", "preauth", "requests", "server_security_mode", "sessions", "signing_algorithm",
-        "stall_timer", "supports_multi_credit",
+        "names_listed", "network", "plane", "preauth", "requests", "server_security_mode", "sessions",
+        "signing_algorithm", "stall_timer", "supports_multi_credit",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
         self._driver = driver
+        self.plane = driver.plane_connection(connection_id)
+        """The data plane's end of it, which then also keeps the message ids; None: the engine does it all."""
         self._next_async_id = 1
         self._reading_paused = False
         self.connection_id = connection_id
@@ -52,12 +55,12 @@ class Connection:
         self.is_closed = False
         self.is_working_off = False
         self.frames = FrameBuffer(limits.UNAUTHENTICATED_FRAME_BYTES_MAX)
-        self.backlog: deque[memoryview] = deque()
+        self.backlog: deque[Frame] = deque()
         self.bytes_in_work = 0
         self.names_listed = 0
         self.bytes_unsent = 0
         self.bytes_sent = 0
-        self.credits = CreditWindow()
+        self.credits: CreditWindow | PlaneConnection = self.plane if self.plane is not None else CreditWindow()
         self.credits_max = credits_max
         self.credits_span_max = min(limits.CREDITS_UNAUTHENTICATED_MAX, credits_max)
         """How wide the window may be: a stranger's, then `credits_max`."""
@@ -83,6 +86,8 @@ class Connection:
         self.sessions: dict[int, Session] = {}
         self.requests: dict[int, Request] = {}
         self.async_requests: dict[int, Request] = {}
+        if self.plane is not None:
+            self.plane.bound(limits.UNAUTHENTICATED_FRAME_BYTES_MAX, limits.UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX)
 
     @property
     def is_smb3(self) -> bool:
@@ -100,6 +105,8 @@ class Connection:
         self.credits_span_max = self.credits_max
         self._send_queue_bytes_max = limits.SEND_QUEUE_BYTES_MAX
         self.frames.size_max = frame_bytes_max
+        if self.plane is not None:
+            self.plane.bound(frame_bytes_max, limits.SEND_QUEUE_BYTES_MAX)
         if self.authentication_timer is not None:
             self.authentication_timer.cancel()
             self.authentication_timer = None
@@ -124,11 +131,20 @@ class Connection:
         """The frame is answered (or waits asynchronously); harmless the second time."""
         self.bytes_in_work -= chain.cost
         chain.cost = 0
+        if chain.frozen and self.plane is not None:
+            self.plane.thaw(chain.frozen)
+            chain.frozen = 0
 
     def send(self, segments: Sequence[Buffer], length: int) -> None:
         """Queue one frame of `length` bytes."""
         self.bytes_unsent += length
         self._driver.send(self.connection_id, segments)
+
+    def sending_progress(self) -> tuple[int, int]:
+        """Reply bytes that wait for the client, and bytes that have left, whoever answered."""
+        if self.plane is not None:
+            return self.plane.sending_progress()
+        return self.bytes_unsent, self.bytes_sent
 
     def update_reading(self) -> None:
         """Pause or resume reading as the allowances say; the two thresholds keep it from flapping."""

@@ -23,7 +23,7 @@ from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.opens import OpenTable
-from smbd_uring.engine.receive import receive_frame
+from smbd_uring.engine.receive import Frame, receive_frame
 from smbd_uring.engine.request import Request
 from smbd_uring.engine.scheduler import Scheduler
 from smbd_uring.engine.session import Session
@@ -97,11 +97,34 @@ class Engine:
         if connection is None or connection.is_closed:
             return
         try:
-            connection.backlog.extend(connection.frames.feed(data))
+            connection.backlog.extend(Frame(frame) for frame in connection.frames.feed(data))
         except ProtocolViolation as violation:
             self.violated(connection, str(violation))
         self._work_off(connection)
         self.scheduler.run_ready()
+
+    def frame_received(
+        self, connection_id: int, frame: bytes, sealed_by: int, ids_taken: bool, frozen: int, now: float
+    ) -> None:
+        """A whole frame that a data plane does not answer by itself.
+
+        `sealed_by` is the session whose key opened it, 0 when it is as the client sent it; `ids_taken` tells that its
+        message ids are used; `frozen` is the open to thaw when it is answered, 0 for none.
+        """
+        self.scheduler.now = now
+        connection = self.connections.get(connection_id)
+        if connection is None or connection.is_closed:
+            return
+        connection.backlog.append(Frame(memoryview(frame), sealed_by, ids_taken, frozen))
+        self._work_off(connection)
+        self.scheduler.run_ready()
+
+    def protocol_violated(self, connection_id: int, reason: str, now: float) -> None:
+        """A data plane saw the client break the protocol."""
+        self.scheduler.now = now
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            self.violated(connection, reason)
 
     def data_sent(self, connection_id: int, count: int, now: float) -> None:
         """`count` more bytes of this connection's replies are with the kernel."""
@@ -163,6 +186,15 @@ class Engine:
     def status(self) -> dict[str, Any]:
         """What the server is doing, for `smbd-uring status`."""
         return describe(self)
+
+    def served(self) -> tuple[Counter[int], int, int]:
+        """Requests by command, bytes read and written: the engine's own and the data planes'."""
+        by_planes, bytes_read, bytes_written = self._driver.served()
+        return (
+            self.request_counts + Counter(by_planes),
+            self.bytes_read + bytes_read,
+            self.bytes_written + bytes_written,
+        )
 
     @property
     def has_descriptors(self) -> bool:
@@ -248,12 +280,13 @@ class Engine:
 
     def _watch_sending(self, connection: Connection) -> None:
         """Look once in a while whether a client still takes its replies; one that does not is let go."""
-        sent_before = connection.bytes_sent
+        _, sent_before = connection.sending_progress()
 
         def look() -> None:
             if connection.is_closed:
                 return
-            if connection.bytes_unsent and connection.bytes_sent == sent_before:
+            unsent, sent = connection.sending_progress()
+            if unsent and sent == sent_before:
                 self.violated(connection, f"took none of its replies for {limits.SEND_STALL_TIMEOUT_S:.0f} s")
             else:
                 self._watch_sending(connection)

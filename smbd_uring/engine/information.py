@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 from stat import S_IFDIR
 
+from smbd_uring.engine import grants
 from smbd_uring.engine.opens import Open
 from smbd_uring.ports import FileFacts
 from smbd_uring.wire.const import FileAttributes
@@ -67,7 +68,7 @@ def file_information(opened: Open, facts: FileFacts) -> FileInformation:
         index_number=facts.status.inode,
         access_flags=opened.granted_access,
         mode=opened.mode,
-        current_byte_offset=opened.position,
+        current_byte_offset=grants.position_of(opened),
         name="\\" + "\\".join(opened.components),
         volume_serial_number=facts.status.device & 0xFFFF_FFFF_FFFF_FFFF,
     )

@@ -95,8 +95,8 @@ class Open:
 
     __slots__ = (
         "busy", "closed", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
-        "file_id", "granted_access", "handle", "idle", "is_directory", "listing", "listing_turns", "mode", "notifies",
-        "position", "quiet_at", "session", "share_access", "tree", "waiting_for_close",
+        "file_id", "granted_access", "handle", "idle", "is_directory", "is_granted", "listing", "listing_turns", "mode",
+        "notifies", "position", "quiet_at", "session", "share_access", "tree", "waiting_for_close",
     )  # fmt: skip
 
     def __init__(
@@ -125,6 +125,8 @@ class Open:
         self.listing: Listing | None = None
         self.listing_turns: Turns | None = None
         self.notifies: set[Request] = set()
+        self.is_granted = False
+        """A data plane serves it; see `engine.grants`."""
         self.position = 0
         self.mode = 0
 

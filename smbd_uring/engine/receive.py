@@ -5,7 +5,7 @@ Knows: [MS-SMB2] 3.3.5.2 up to the point where commands differ.  Must not know: 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from smbd_uring import limits
 from smbd_uring.crypto.sealing import SealingError
@@ -35,18 +35,32 @@ if TYPE_CHECKING:
     from smbd_uring.engine.session import Session
 
 
-def receive_frame(engine: Engine, connection: Connection, frame: memoryview) -> None:
+class Frame(NamedTuple):
+    """A frame as it was received, and what a data plane that had it before has done with it."""
+
+    data: memoryview
+    opened_for: int = 0
+    """The session whose key the data plane opened it with; 0 when it is as the client sent it."""
+    ids_taken: bool = False
+    frozen: int = 0
+    """The open that the data plane leaves alone until this frame is answered."""
+
+
+def receive_frame(engine: Engine, connection: Connection, frame: Frame) -> None:
     """Start whatever a frame asks for.  Raises ProtocolViolation where the connection must end."""
-    sealed_by = None
-    if frame[:4] != PROTOCOL_SMB2:
-        if frame[:4] == PROTOCOL_SMB1:
-            _receive_smb1(engine, connection, frame)
-            return
-        if frame[:4] == PROTOCOL_TRANSFORM:
-            sealed_by, frame = _open_sealed(connection, frame)
-        if frame[:4] != PROTOCOL_SMB2:
-            raise ProtocolViolation(f"a frame that begins with {bytes(frame[:4])!r}")
-    _start_requests(engine, connection, frame, sealed_by)
+    data, sealed_by = frame.data, None
+    if frame.opened_for:
+        sealed_by = _session_with_keys(connection, frame.opened_for)
+    if data[:4] != PROTOCOL_SMB2:
+        if sealed_by is None:
+            if data[:4] == PROTOCOL_SMB1:
+                _receive_smb1(engine, connection, data)
+                return
+            if data[:4] == PROTOCOL_TRANSFORM:
+                sealed_by, data = _open_sealed(connection, data)
+        if data[:4] != PROTOCOL_SMB2:
+            raise ProtocolViolation(f"a frame that begins with {bytes(data[:4])!r}")
+    _start_requests(engine, connection, data, sealed_by, frame)
 
 
 def _receive_smb1(engine: Engine, connection: Connection, frame: memoryview) -> None:
@@ -59,25 +73,33 @@ def _receive_smb1(engine: Engine, connection: Connection, frame: memoryview) -> 
 
 def _open_sealed(connection: Connection, frame: memoryview) -> tuple[Session, memoryview]:
     """[MS-SMB2] 3.3.5.2.1.1: anything wrong with a sealed frame ends the connection."""
-    session = connection.sessions.get(sealing_session_id(frame))
-    if session is None or session.opener is None or not session.is_usable:
-        raise ProtocolViolation("a sealed frame for a session without keys")
+    session = _session_with_keys(connection, sealing_session_id(frame))
+    assert session.opener is not None
     try:
         return session, session.opener.open(frame)
     except SealingError as error:
         raise ProtocolViolation(f"a sealed frame that does not open: {error}") from error
 
 
-def _start_requests(engine: Engine, connection: Connection, frame: memoryview, sealed_by: Session | None) -> None:
-    chain = Chain(connection, sealed_by)
-    messages = split_compound(frame, limits.COMPOUND_REQUESTS_MAX)
+def _session_with_keys(connection: Connection, session_id: int) -> Session:
+    session = connection.sessions.get(session_id)
+    if session is None or session.opener is None or not session.is_usable:
+        raise ProtocolViolation("a sealed frame for a session without keys")
+    return session
+
+
+def _start_requests(
+    engine: Engine, connection: Connection, data: memoryview, sealed_by: Session | None, frame: Frame
+) -> None:
+    chain = Chain(connection, sealed_by, frame.frozen)
+    messages = split_compound(data, limits.COMPOUND_REQUESTS_MAX)
     requests: list[Request] = []
     charge = 0
     for message in messages:
         request = Request(engine, connection, chain, Header.decode(message), message)
         charge += request.charge
         requests.append(request)
-    cost = max(len(frame), charge * PAYLOAD_BYTES_PER_CREDIT)
+    cost = max(len(data), charge * PAYLOAD_BYTES_PER_CREDIT)
     if cost > limits.OUTSTANDING_BYTES_MAX:
         raise ProtocolViolation(f"a frame whose requests may take {cost} bytes")
     chain.cost = cost
@@ -89,7 +111,7 @@ def _start_requests(engine: Engine, connection: Connection, frame: memoryview, s
         if header.command == CANCEL:
             cancels = True
             cancel(request)
-        elif not connection.credits.take(header.message_id, request.charge):
+        elif not frame.ids_taken and not connection.credits.take(header.message_id, request.charge):
             # [MS-SMB2] 3.3.5.2.3: an id outside the window, or used before, ends the connection
             raise ProtocolViolation(f"message id {header.message_id} (charge {request.charge}) is not in the window")
     if cancels:

@@ -69,8 +69,8 @@ class Session:
 
     __slots__ = (
         "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
-        "is_anonymous", "is_guest", "keys", "next_tree_id", "opener", "opens", "preauth", "rounds", "sealer",
-        "session_id", "setup_running", "signer", "signing_required", "state", "trees",
+        "is_anonymous", "is_guest", "keys", "next_tree_id", "nonce_prefix", "opener", "opens", "preauth", "rounds",
+        "sealer", "session_id", "setup_running", "signer", "signing_required", "state", "trees",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -93,6 +93,8 @@ class Session:
         self.signer: Signer | None = None
         self.sealer: Sealer | None = None
         self.opener: Opener | None = None
+        self.nonce_prefix = b""
+        """The second part of the nonces of `sealer`, which no other sealer of its key may have."""
         self.trees: dict[int, Tree] = {}
         self.opens: dict[int, Open] = {}
         self.next_tree_id = 1

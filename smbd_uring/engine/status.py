@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def describe(engine: Engine) -> dict[str, Any]:
     """Connections, sessions with their trees and opens, and counters since the start.  Ids are hexadecimal text."""
+    requests, bytes_read, bytes_written = engine.served()
     return {
         "connections": [_connection(connection) for connection in engine.connections.values()],
         "sessions": [_session(session) for session in engine.sessions.values()],
@@ -29,9 +30,9 @@ def describe(engine: Engine) -> dict[str, Any]:
             "sessions": len(engine.sessions),
             "opens": engine.opens.count,
             "tasks": len(engine.scheduler.tasks),
-            "bytes_read": engine.bytes_read,
-            "bytes_written": engine.bytes_written,
-            "requests": {_command(number): count for number, count in sorted(engine.request_counts.items())},
+            "bytes_read": bytes_read,
+            "bytes_written": bytes_written,
+            "requests": {_command(number): count for number, count in sorted(requests.items())},
         },
     }
 
@@ -50,7 +51,7 @@ def _connection(connection: Connection) -> dict[str, Any]:
         "dialect": Dialect(connection.dialect).name if connection.dialect is not None else None,
         "requests": len(connection.requests),
         "pending": len(connection.async_requests),
-        "bytes_unsent": connection.bytes_unsent,
+        "bytes_unsent": connection.sending_progress()[0],
         "credits": connection.credits.available,
     }
 

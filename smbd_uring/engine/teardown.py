@@ -14,6 +14,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine import grants
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
@@ -41,6 +42,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         await _wait_until_closed(engine, opened)
         return
     opened.closing = True
+    await grants.revoke(opened)
     own_use = 0 if by is None else 1
     if opened.notifies:
         for request in list(opened.notifies):
@@ -148,10 +150,12 @@ async def close_session(engine: Engine, session: Session, failed_logon: bool = F
             await parking
         return
     session.advance(SessionEvent.FAILED if failed_logon else SessionEvent.CLOSE)
+    grants.suspend(session)
     if session.expiry is not None:
         session.expiry.cancel()
     for tree in list(session.trees.values()):
         await close_tree(engine, tree)
+    grants.dismiss(session)
     del engine.sessions[session.session_id]
     network = session.connection.network
     engine.sessions_of[network] -= 1

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from smbd_uring import limits
-from smbd_uring.loop.connection import Connection, Phase, prepare, shut
+from smbd_uring.loop.connection import Connection, Phase, prepare
 from smbd_uring.loop.inline_files import InlineFiles
 from smbd_uring.loop.workers import Answer, WorkerPool
 from smbd_uring.ports import (
@@ -36,6 +36,7 @@ from smbd_uring.ports import (
     CloseHandle,
     CompanionUnavailable,
     Effect,
+    PlaneConnection,
     TellLogout,
     TellTreeDisconnect,
 )
@@ -52,6 +53,10 @@ class Engine(Protocol):
 
     def connection_made(self, connection_id: int, address: str, now: float) -> bool: ...
     def data_received(self, connection_id: int, data: memoryview, now: float) -> None: ...
+    def frame_received(
+        self, connection_id: int, frame: bytes, sealed_by: int, ids_taken: bool, frozen: int, now: float
+    ) -> None: ...
+    def protocol_violated(self, connection_id: int, reason: str, now: float) -> None: ...
     def data_sent(self, connection_id: int, count: int, now: float) -> None: ...
     def connection_lost(self, connection_id: int, now: float) -> None: ...
     def completed(self, token: Any, result: Any, error: BaseException | None, now: float) -> None: ...
@@ -201,8 +206,7 @@ class DriverBase(ABC):
         """See `ports.Driver`."""
         connection = self.connections.get(connection_id)
         if connection is not None and connection.takes_sends:
-            connection.sending.append(segments)
-            self._mark(connection)
+            self._queue(connection, segments)
 
     def disconnect(self, connection_id: int) -> None:
         """See `ports.Driver`.  Bounded by DISCONNECT_FLUSH_S and DISCONNECT_LINGER_S."""
@@ -311,7 +315,7 @@ class DriverBase(ABC):
         else:
             connection.phase = Phase.LOST
             del self.connections[connection.connection_id]
-            accepted.close()
+            self._dispose(connection)
 
     def _accept_failed(self, error: OSError, now: float) -> None:
         _log.warning("accepting pauses for %.2f s: %s", limits.ACCEPT_PAUSE_S, error)
@@ -342,7 +346,6 @@ class DriverBase(ABC):
             self._mark(connection)
 
     def _sent(self, connection: Connection, count: int, now: float) -> None:
-        connection.sending.advance(count)
         self.engine.data_sent(connection.connection_id, count, now)
         self._inline.be_oneself()
 
@@ -358,7 +361,7 @@ class DriverBase(ABC):
             return
         connection.phase = Phase.LINGERING
         self._end_by(connection, now + limits.DISCONNECT_LINGER_S)
-        shut(connection.socket, socket.SHUT_WR)
+        self._end_sending(connection)
         self._mark(connection)
 
     def _end_by(self, connection: Connection, deadline: float) -> None:
@@ -372,7 +375,6 @@ class DriverBase(ABC):
             return
         connection.phase = Phase.LOST
         del self.connections[connection.connection_id]
-        connection.sending.clear()
         self._dispose(connection)
         self.engine.connection_lost(connection.connection_id, now)
         self._inline.be_oneself()
@@ -382,6 +384,14 @@ class DriverBase(ABC):
     @abstractmethod
     def _perform_on_files(self, token: object, effect: Effect[Any]) -> None:
         """Queue a file effect; its answer goes to `_answers` or comes from the workers."""
+
+    @abstractmethod
+    def plane_connection(self, connection_id: int) -> PlaneConnection | None:
+        """See `ports.Driver`."""
+
+    @abstractmethod
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """See `ports.Driver`."""
 
     @abstractmethod
     def _wait(self, timeout_s: float) -> None:
@@ -396,8 +406,16 @@ class DriverBase(ABC):
         """The driver's own kind of connection."""
 
     @abstractmethod
+    def _queue(self, connection: Connection, segments: Sequence[Buffer]) -> None:
+        """Send segments after everything queued before."""
+
+    @abstractmethod
+    def _end_sending(self, connection: Connection) -> None:
+        """Tell the peer that nothing more will come."""
+
+    @abstractmethod
     def _dispose(self, connection: Connection) -> None:
-        """Close the socket as soon as nothing in the kernel uses it."""
+        """Close the socket as soon as nothing in the kernel uses it, and drop what waits to be sent."""
 
     @abstractmethod
     def _start_accepting(self, listener: socket.socket) -> None:

@@ -1,6 +1,6 @@
 """One accepted connection as both drivers keep it.
 
-Knows: its socket, its send queue, in which phase of life it is.  Must not know: how bytes are moved.
+Knows: in which phase of life it is.  Must not know: how bytes are moved.
 
     OPEN ──disconnect──► FLUSHING ──queue empty──► LINGERING ──peer closes, or time is up──► LOST
       │                     │  ▲                                                              ▲
@@ -11,11 +11,9 @@ Knows: its socket, its send queue, in which phase of life it is.  Must not know:
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
 from enum import Enum, auto
 
 from smbd_uring import limits
-from smbd_uring.loop.send_queue import SendQueue
 
 
 class Phase(Enum):
@@ -32,15 +30,12 @@ class Connection:
 
     __slots__ = (
         "address", "connection_id", "deadline", "marked", "peer_finished", "phase", "reading_wanted",
-        "sending", "socket",
     )  # fmt: skip
 
-    def __init__(self, connection_id: int, accepted: socket.socket, address: str) -> None:
+    def __init__(self, connection_id: int, address: str) -> None:
         self.connection_id = connection_id
-        self.socket = accepted
         self.address = address
         """The peer's host, without port."""
-        self.sending = SendQueue()
         self.phase = Phase.OPEN
         self.reading_wanted = True
         self.peer_finished = False
@@ -78,9 +73,3 @@ def prepare(accepted: socket.socket) -> str:
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, limits.KEEPALIVE_PROBES)
     host = str(accepted.getpeername()[0])
     return host.removeprefix("::ffff:")
-
-
-def shut(sock: socket.socket, how: int) -> None:
-    """shutdown(2) of a socket whose peer may be gone already."""
-    with suppress(OSError):
-        sock.shutdown(how)

@@ -15,7 +15,8 @@ from typing import Any, Final
 from smbd_uring import limits
 from smbd_uring.loop.base import Companion, DriverBase
 from smbd_uring.loop.connection import Connection, Phase
-from smbd_uring.ports import Effect
+from smbd_uring.loop.send_queue import SendQueue
+from smbd_uring.ports import Buffer, Effect
 
 RECEIVE_BYTES: Final = 256 * limits.KIB
 """One recv.  A 1 MiB WRITE arrives in a few calls; other connections wait no longer than one takes."""
@@ -28,12 +29,14 @@ _GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
 
 class EpollConnection(Connection):
-    """A connection and the events it is registered for."""
+    """A connection, its socket, what waits to be sent, and the events it is registered for."""
 
-    __slots__ = ("blocked", "registered")
+    __slots__ = ("blocked", "registered", "sending", "socket")
 
     def __init__(self, connection_id: int, accepted: socket.socket, address: str) -> None:
-        super().__init__(connection_id, accepted, address)
+        super().__init__(connection_id, address)
+        self.socket = accepted
+        self.sending = SendQueue()
         self.registered: int | None = None
         """The events asked for; None before the first time."""
         self.blocked = False
@@ -176,12 +179,32 @@ class EpollDriver(DriverBase):
             except OSError:
                 self._lose(connection, now)
                 return
+            connection.sending.advance(count)
             self._sent(connection, count, now)
             if connection.phase is Phase.LOST:
                 return
         self._mark(connection)
 
+    def _queue(self, connection: Connection, segments: Sequence[Buffer]) -> None:
+        assert isinstance(connection, EpollConnection)
+        connection.sending.append(segments)
+        self._mark(connection)
+
+    def _end_sending(self, connection: Connection) -> None:
+        assert isinstance(connection, EpollConnection)
+        with suppress(OSError):  # the peer may be gone already
+            connection.socket.shutdown(socket.SHUT_WR)
+
+    def plane_connection(self, connection_id: int) -> None:
+        """See `ports.Driver`: there is no data plane here."""
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """See `ports.Driver`."""
+        return {}, 0, 0
+
     def _dispose(self, connection: Connection) -> None:
+        assert isinstance(connection, EpollConnection)
+        connection.sending.clear()
         self._unregister(connection.socket.fileno())
         connection.socket.close()
 

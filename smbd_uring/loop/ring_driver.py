@@ -1,6 +1,6 @@
-"""The driver over io_uring: multishot accept and receive, ordered batched sends, file operations on the ring.
+"""The driver over io_uring: it accepts, performs effects on files, and leaves connections' bytes to data planes.
 
-Knows: the ring's operations on sockets and what their completions mean.  Must not know: SMB.
+Knows: listeners, watches, what data planes tell.  Must not know: SMB, how bytes are moved.
 
 Importing this module needs no native code; making a RingDriver does.
 """
@@ -19,34 +19,42 @@ from typing import TYPE_CHECKING, Any, Final
 from smbd_uring import _native, limits
 from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop.base import Companion, DriverBase
-from smbd_uring.loop.connection import Connection, Phase, shut
+from smbd_uring.loop.connection import Connection, Phase
+from smbd_uring.loop.planes import (
+    DRAINED,
+    FLUSHED,
+    FRAME,
+    PEER_FINISHED,
+    SENT,
+    VIOLATION,
+    Planes,
+    violation_text,
+)
 from smbd_uring.loop.workers import Answer
-from smbd_uring.ports import Effect
+from smbd_uring.ports import Buffer, Drained, Effect
 
 if TYPE_CHECKING:
     from smbd_uring._native._operation import Operation
+    from smbd_uring._native._plane import PlaneConnection
 
 __all__ = ["RingDriver", "RingUnavailable"]
 
 _log = logging.getLogger("smbd.loop")
 
-_CQE_BUFFER: Final = 1 << 0
 _CQE_MORE: Final = 1 << 1
-_AGAIN: Final = frozenset({-errno.ECANCELED, -errno.ENOBUFS, -errno.EINTR, -errno.EAGAIN})
-"""A receive or send that ended with one of these is started again if it is still wanted."""
 _ACCEPT_AGAIN: Final = frozenset({-errno.ECONNABORTED, -errno.EINTR, -errno.EAGAIN})
 
 
 class RingConnection(Connection):
-    """A connection and its operations in flight: at most one of each."""
+    """A connection whose bytes a data plane moves."""
 
-    __slots__ = ("receive_cancelled", "receive_operation", "send_operation")
+    __slots__ = ("is_finishing", "plane")
 
-    def __init__(self, connection_id: int, accepted: socket.socket, address: str) -> None:
-        super().__init__(connection_id, accepted, address)
-        self.receive_operation: Operation | None = None
-        self.receive_cancelled = False
-        self.send_operation: Operation | None = None
+    def __init__(self, connection_id: int, address: str, plane: PlaneConnection) -> None:
+        super().__init__(connection_id, address)
+        self.plane = plane
+        self.is_finishing = False
+        """The plane was asked to tell when everything is sent."""
 
 
 class RingDriver(DriverBase):
@@ -57,8 +65,12 @@ class RingDriver(DriverBase):
         listeners: Sequence[socket.socket] = (),
         companion: Companion | None = None,
         workers: int = limits.WORKER_THREADS,
+        rings: int = 0,
     ) -> None:
-        """See `DriverBase`.  Raises RingUnavailable, whose message says what is missing and how to get it."""
+        """See `DriverBase`.  `rings` data planes get threads of their own; with 0 there is one in this thread.
+
+        Raises RingUnavailable, whose message says what is missing and how to get it.
+        """
         if _native.Ring is None:
             raise RingUnavailable(f"the native module is missing: {_native.why_not}")
         from smbd_uring.loop.ring_files import RingFiles
@@ -67,12 +79,15 @@ class RingDriver(DriverBase):
         self._completions: deque[tuple[Operation, int, int]] = deque()
         self._accepts: dict[socket.socket, Operation] = {}
         self._polls: dict[int, Operation] = {}
-        self._ending: set[RingConnection] = set()
+        self._draining: dict[tuple[int, int], object] = {}
         try:
+            self.planes = Planes(self.ring, rings)
             super().__init__(listeners, companion, workers)
         except BaseException:
             self.ring.close()
             raise
+        if self.planes.wakeup is not None:
+            self.watch(self.planes.wakeup, self._planes_call)
         self._files = RingFiles(self.ring, self._answers, self._workers.submit)
 
     @property
@@ -81,7 +96,10 @@ class RingDriver(DriverBase):
         return super().operations_in_flight + self._files.in_flight
 
     def _perform_on_files(self, token: object, effect: Effect[Any]) -> None:
-        self._files.start(token, effect)
+        if isinstance(effect, Drained):
+            self._draining[effect.connection_id, effect.volatile_id] = token
+        else:
+            self._files.start(token, effect)
 
     def _take_worker_answers(self) -> Sequence[Answer]:
         return [self._files.unwrap(answer) for answer in self._workers.take_completed()]
@@ -97,6 +115,8 @@ class RingDriver(DriverBase):
                 handler(subject, operation, result, flags, now)
             else:
                 self._files.completed(context, operation, result)
+        if self.planes.wakeup is None:
+            self._take_plane_events(now)
 
     # --- listeners and watches ------------------------------------------------------------------------------
 
@@ -153,83 +173,67 @@ class RingDriver(DriverBase):
     # --- connections ----------------------------------------------------------------------------------------
 
     def _new_connection(self, connection_id: int, accepted: socket.socket, address: str) -> RingConnection:
-        return RingConnection(connection_id, accepted, address)
+        accepted.setblocking(False)
+        return RingConnection(connection_id, address, self.planes.connect(connection_id, accepted.detach()))
+
+    def plane_connection(self, connection_id: int) -> PlaneConnection | None:
+        """See `ports.Driver`."""
+        connection = self.connections.get(connection_id)
+        return connection.plane if isinstance(connection, RingConnection) else None
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """See `ports.Driver`."""
+        return self.planes.served()
+
+    def _queue(self, connection: Connection, segments: Sequence[Buffer]) -> None:
+        assert isinstance(connection, RingConnection)
+        connection.plane.send(segments)
 
     def _advance(self, connection: Connection, now: float) -> None:
         assert isinstance(connection, RingConnection)
-        if connection.send_operation is None:
-            if connection.sending.queued:
-                connection.send_operation = self.ring.send(
-                    connection.socket.fileno(), connection.sending.batch(), (self._on_sent, connection)
-                )
-            elif connection.phase is Phase.FLUSHING:
-                self._flushed(connection, now)
-        if connection.wants_bytes:
-            if connection.receive_operation is None:
-                connection.receive_operation = self.ring.receive(
-                    connection.socket.fileno(), (self._on_received, connection)
-                )
-        elif connection.receive_operation is not None and not connection.receive_cancelled:
-            connection.receive_cancelled = True
-            self.ring.cancel(connection.receive_operation)
+        connection.plane.read_on(connection.wants_bytes, connection.phase is not Phase.OPEN)
+        if connection.phase is Phase.FLUSHING and not connection.is_finishing:
+            connection.is_finishing = True
+            connection.plane.finish()
 
-    def _on_received(
-        self, connection: RingConnection, _operation: Operation, result: int, flags: int, now: float
-    ) -> None:
-        if flags & _CQE_BUFFER:
-            self._hand_over(connection, result, flags, now)
-        if not flags & _CQE_MORE:
-            connection.receive_operation = None
-            connection.receive_cancelled = False
-        if connection.phase is Phase.LOST:
-            self._finish(connection)
-        elif result == 0:
-            self._received_end(connection, now)
-        elif result < 0 and result not in _AGAIN:
-            self._lose(connection, now)
-        elif connection.receive_operation is None:
-            self._mark(connection)
-
-    def _hand_over(self, connection: RingConnection, count: int, flags: int, now: float) -> None:
-        try:
-            if count > 0:
-                with self.ring.received(flags, count) as data:
-                    self._received(connection, data, now)
-        finally:
-            self.ring.release(flags)
-
-    def _on_sent(
-        self, connection: RingConnection, _operation: Operation, result: int, _flags: int, now: float
-    ) -> None:
-        connection.send_operation = None
-        if connection.phase is Phase.LOST:
-            self._finish(connection)
-        elif result >= 0:
-            self._mark(connection)
-            self._sent(connection, result, now)
-        elif result in _AGAIN:
-            self._mark(connection)
-        else:
-            self._lose(connection, now)
+    def _end_sending(self, connection: Connection) -> None:
+        assert isinstance(connection, RingConnection)
+        connection.plane.end_sending()
 
     def _dispose(self, connection: Connection) -> None:
         assert isinstance(connection, RingConnection)
-        self._ending.add(connection)
-        for operation in (connection.receive_operation, connection.send_operation):
-            if operation is not None:
-                self.ring.cancel(operation)
-        shut(connection.socket, socket.SHUT_RDWR)
-        self._finish(connection)
-
-    def _finish(self, connection: RingConnection) -> None:
-        """Close the socket of a lost connection once no operation holds it."""
-        if connection.receive_operation is None and connection.send_operation is None:
-            self._ending.discard(connection)
-            connection.socket.close()
+        connection.plane.drop()
 
     def _release(self) -> None:
+        self.planes.close()
         self._files.close()
         self.ring.close()
-        for connection in self._ending:
-            connection.socket.close()
-        self._ending.clear()
+
+    # --- what data planes tell ------------------------------------------------------------------------------
+
+    def _planes_call(self, now: float) -> None:
+        self.planes.heard()
+        self._take_plane_events(now)
+
+    def _take_plane_events(self, now: float) -> None:
+        engine = self.engine
+        for kind, connection_id, number, detail, ids_taken, frozen, frame in self.planes.take_events():
+            connection = self.connections.get(connection_id)
+            if kind == DRAINED:
+                self._answers.append((self._draining.pop((connection_id, number)), None, None))
+            elif connection is None:
+                continue
+            elif kind == FRAME:
+                if connection.phase is Phase.OPEN:
+                    engine.frame_received(connection_id, frame, number, ids_taken, frozen, now)
+            elif kind == SENT:
+                self._sent(connection, number, now)
+            elif kind == FLUSHED:
+                if connection.phase is Phase.FLUSHING:
+                    self._flushed(connection, now)
+            elif kind == PEER_FINISHED:
+                self._received_end(connection, now)
+            elif kind == VIOLATION:
+                engine.protocol_violated(connection_id, violation_text(number, detail), now)
+            else:
+                self._lose(connection, now)

@@ -2,8 +2,8 @@
 
 Knows: names both sides of the sans-I/O line need.  Must not know: sockets, clocks, SMB, how any effect is performed.
 
-`effects` has what a driver performs on files, `questions` what the companion is asked, `protocols` what a driver and a
-file system must be able to do.  All of it is imported from here.
+`effects` has what a driver performs on files, `questions` what the companion is asked, `plane` what a data plane is
+told, `protocols` what a driver and a file system must be able to do.  All of it is imported from here.
 """
 
 from smbd_uring.ports.effects import (
@@ -44,6 +44,7 @@ from smbd_uring.ports.effects import (
     WatchNames,
     WriteAt,
 )
+from smbd_uring.ports.plane import Drained, GrantOperation, PlaneConnection
 from smbd_uring.ports.protocols import (
     NOT_NOW,
     Driver,
@@ -85,6 +86,7 @@ __all__ = [
     "Credentials",
     "Describe",
     "DirectoryEntry",
+    "Drained",
     "Driver",
     "Effect",
     "FileFacts",
@@ -92,6 +94,7 @@ __all__ = [
     "Filesystem",
     "Found",
     "GetXattr",
+    "GrantOperation",
     "Handle",
     "Link",
     "ListDirectory",
@@ -104,6 +107,7 @@ __all__ = [
     "NotNow",
     "OpenAt",
     "PathMissing",
+    "PlaneConnection",
     "ReadAt",
     "Remove",
     "Rename",

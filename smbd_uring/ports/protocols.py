@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, Protocol
 
 from smbd_uring.ports.effects import Buffer, Credentials, DirectoryEntry, Effect, FileStatus, Handle
+from smbd_uring.ports.plane import PlaneConnection
 
 # --- the engine's driver -----------------------------------------------------------------------------------------
 
@@ -28,8 +29,9 @@ class Driver(Protocol):
     """Performs what the engine wants.  No method calls back into the engine before it returns, and all but
     `perform_now` only queue.
 
-    A driver feeds the engine by `connection_made`, `data_received`, `data_sent`, `connection_lost`, `completed` and
-    `tick`, one call at a time, all from one thread, each with `now` (seconds on a clock that never goes back).
+    A driver feeds the engine by `connection_made`, `data_received` or `frame_received`, `data_sent`, `connection_lost`,
+    `completed` and `tick`, one call at a time, all from one thread, each with `now` (seconds on a clock that never goes
+    back).
     """
 
     def perform_now(self, effect: Effect[Any]) -> Any:
@@ -55,6 +57,13 @@ class Driver(Protocol):
 
     def resume_reading(self, connection_id: int) -> None:
         """Undo `pause_reading`."""
+
+    def plane_connection(self, connection_id: int) -> PlaneConnection | None:
+        """The data plane's end of a connection; None where a driver has no data plane and the engine does it all.
+        With one, whole frames come by `frame_received` and no bytes by `data_received`."""
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """What data planes have answered: (requests by command, bytes read, bytes written)."""
 
 
 # --- the file system under a share -------------------------------------------------------------------------------

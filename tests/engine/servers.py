@@ -14,6 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -185,6 +186,14 @@ class ShiftedClock:
     def data_received(self, connection_id: int, data: memoryview, now: float) -> None:
         self._engine.data_received(connection_id, data, now + self.offset)
 
+    def frame_received(
+        self, connection_id: int, frame: bytes, sealed_by: int, ids_taken: bool, frozen: int, now: float
+    ) -> None:
+        self._engine.frame_received(connection_id, frame, sealed_by, ids_taken, frozen, now + self.offset)
+
+    def protocol_violated(self, connection_id: int, reason: str, now: float) -> None:
+        self._engine.protocol_violated(connection_id, reason, now + self.offset)
+
     def data_sent(self, connection_id: int, count: int, now: float) -> None:
         self._engine.data_sent(connection_id, count, now + self.offset)
 
@@ -254,7 +263,7 @@ class LoopbackTransport:
 class RealServer(TestedServer):
     """The engine over real files and real sockets, its loop in a thread of its own."""
 
-    def __init__(self, config: EngineConfig, kind: type[DriverBase], folder: Path) -> None:
+    def __init__(self, config: EngineConfig, kind: Callable[..., DriverBase], folder: Path) -> None:
         super().__init__()
         self.files = RealWorld(folder)
         self.companion = companion_for(self.files.top())
@@ -355,4 +364,8 @@ class RealServer(TestedServer):
             time.sleep(0.005)
 
 
-REAL_DRIVERS: dict[str, type[DriverBase]] = {"ring": RingDriver, "epoll": EpollDriver}
+REAL_DRIVERS: dict[str, Callable[..., DriverBase]] = {
+    "ring": RingDriver,
+    "ring thread": partial(RingDriver, rings=1),
+    "epoll": EpollDriver,
+}

@@ -112,9 +112,9 @@ def test_a_server_that_shuts_down_answers_what_is_under_way_and_nothing_more(ser
     client = server.client()
     client.echo(credits=100)
     file_id = client.open("file", disposition=OPEN_IF)
-    before = server.inspect(lambda engine: engine.bytes_written)
+    before = server.inspect(lambda engine: engine.served()[2])
     sent = [client.send(Messages.write(file_id, number, b"x"))[0] for number in range(30)]
-    server.settle(lambda engine: engine.bytes_written > before or bool(engine.request_counts[Command.WRITE]))
+    server.settle(lambda engine: engine.served()[2] > before or bool(engine.served()[0][Command.WRITE]))
     shut_down(server)
     acknowledged = 0
     with pytest.raises(ConnectionEnded):

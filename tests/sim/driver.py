@@ -97,6 +97,13 @@ class SimulatedDriver:
         self._next_connection_id = 1
         self._in_engine = False
 
+    def plane_connection(self, connection_id: int) -> None:
+        """`ports.Driver.plane_connection`: the engine does it all."""
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """`ports.Driver.served`."""
+        return {}, 0, 0
+
     # --- for the engine ------------------------------------------------------------------------------------------
 
     def perform_now(self, effect: Effect[Any]) -> Any:

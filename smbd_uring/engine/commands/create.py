@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from stat import S_IFDIR, S_IFREG
 
 from smbd_uring import limits
+from smbd_uring.engine import grants
 from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, grant_unasked, maximal_access
 from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.errors import SmbError
@@ -92,6 +93,7 @@ async def create(request: Request) -> Response:
         if action is not OPENED:
             await _fill(request, plan, opened, action)
         contexts = await _contexts(request, plan, opened) if plan.wants_contexts else ()
+        grants.grant(engine, opened)
         return _respond(request, opened, action, contexts)
     except BaseException:
         await _abandon(request, opened)

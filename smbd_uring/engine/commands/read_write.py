@@ -5,6 +5,7 @@ Knows: [MS-SMB2] 3.3.5.11, 3.3.5.12, 3.3.5.13.  Must not know: buffers' origin, 
 
 from __future__ import annotations
 
+from smbd_uring.engine import grants
 from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT, charge_needed
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.opens import Open
@@ -42,7 +43,7 @@ async def read(request: Request) -> Response:
     if len(data) < body.minimum_count or (body.length and not data):
         raise SmbError(NtStatus.END_OF_FILE)
     request.engine.bytes_read += len(data)
-    opened.position = body.offset + len(data)
+    grants.move_position(opened, body.offset + len(data))
     return Response(encode_read_response_head(len(data)), data)
 
 
@@ -67,7 +68,7 @@ async def write(request: Request) -> Response:
     if write_through and written:
         await Synchronize(handle, data_only=True)
     request.engine.bytes_written += written
-    opened.position = offset + written
+    grants.move_position(opened, offset + written)
     return Response(WriteResponse(count=written).encode())
 
 

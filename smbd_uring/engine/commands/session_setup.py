@@ -21,6 +21,7 @@ from smbd_uring.crypto.authentication import (
 from smbd_uring.crypto.keys import derive_session_keys
 from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
+from smbd_uring.engine import grants
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.session import Session
@@ -203,6 +204,8 @@ async def _succeed(
     if not (success.anonymous or login.flags & AccountFlags.GUEST_ACCOUNT):  # who proved nothing is forgiven nothing
         engine.logon_delays.succeeded(connection.network)
     _arm_expiry(engine, session)
+    if not is_new:
+        grants.resume(session)
     if is_new:
         _become_valid(engine, session, body, login, success)
         if body.previous_session_id not in (0, session.session_id):
@@ -238,6 +241,7 @@ def _become_valid(
     config = engine.config
     payload_max = max(config.read_bytes_max, config.write_bytes_max, config.transact_bytes_max)
     connection.authentication_succeeded(payload_max + limits.FRAME_OVERHEAD_BYTES)
+    grants.admit(engine, session)
 
 
 def _derive_keys(engine: Engine, session: Session, session_key: bytes) -> None:
@@ -248,7 +252,8 @@ def _derive_keys(engine: Engine, session: Session, session_key: bytes) -> None:
     session.keys = keys
     session.signer = make_signer(connection.signing_algorithm, keys.signing_key)
     if connection.dialect >= Dialect.SMB_3_0 and connection.cipher is not None:
-        session.sealer = make_sealer(connection.cipher, keys.encryption_key, engine.entropy(NONCE_PREFIX_BYTES))
+        session.nonce_prefix = engine.entropy(NONCE_PREFIX_BYTES)
+        session.sealer = make_sealer(connection.cipher, keys.encryption_key, session.nonce_prefix)
         session.opener = make_opener(connection.cipher, keys.decryption_key)
 
 
@@ -262,6 +267,7 @@ def _arm_expiry(engine: Engine, session: Session) -> None:
     def expire() -> None:
         if session.state is SessionState.VALID:
             session.advance(SessionEvent.EXPIRE)
+            grants.suspend(session)
 
     session.expiry = engine.scheduler.call_at(engine.scheduler.now + lifetime, expire)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 
+from smbd_uring.engine import grants
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.commands.rename import link, rename
 from smbd_uring.engine.create_plan import ATTRIBUTES_STORED, ATTRIBUTES_VALID
@@ -163,7 +164,7 @@ async def _set_position(request: Request, opened: Open, buffer: memoryview) -> N
     position = PositionInformation.decode(buffer).current_byte_offset
     if position > SIZE_MAX:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    opened.position = position
+    grants.move_position(opened, position)
 
 
 async def _set_mode(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -171,7 +172,9 @@ async def _set_mode(request: Request, opened: Open, buffer: memoryview) -> None:
     mode = ModeInformation.decode(buffer).mode
     if mode & ~0x0000_103E:
         raise SmbError(NtStatus.INVALID_PARAMETER)
+    await grants.revoke(opened)
     opened.mode = mode
+    grants.grant(request.engine, opened)
 
 
 async def _set_full_ea(request: Request, opened: Open, buffer: memoryview) -> None:

@@ -34,7 +34,9 @@ def options(tmp_path: Path) -> ServerOptions:
     config.write_text("[data]\npath = /srv\n")
     return ServerOptions(
         config_file=config, accounts_file=tmp_path / "ksmbdpwd.db", state_directory=tmp_path, listen=(), overlay={},
-        use_uring=False, spawn_companion=True,
+        use_uring=False,
+        rings=None,
+        grants=True, spawn_companion=True,
     )  # fmt: skip
 
 

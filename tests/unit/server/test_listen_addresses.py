@@ -35,5 +35,5 @@ def test_what_is_asked_for_is_what_is_listened_on() -> None:
 def options(config_file: Path | None, *listen: ListenAddress) -> ServerOptions:
     return ServerOptions(
         config_file=config_file, accounts_file=None, state_directory=None, listen=listen, overlay={},
-        use_uring=True, spawn_companion=True,
+        use_uring=True, rings=None, grants=True, spawn_companion=True,
     )  # fmt: skip

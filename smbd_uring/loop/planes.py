@@ -1,0 +1,143 @@
+"""The data planes of one driver: one in the driver's own thread, or some with threads and rings of their own.
+
+Knows: how many there are and which of them a connection belongs to.  Must not know: SMB, what is granted.
+
+Importing this module needs no native code; making Planes does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from smbd_uring import _native, limits
+
+if TYPE_CHECKING:
+    from smbd_uring._native._plane import DataPlane, Event, PlaneConnection
+    from smbd_uring._native._ring import Ring
+
+FRAME: Final = 1
+PEER_FINISHED: Final = 2
+FAILED: Final = 3
+SENT: Final = 4
+FLUSHED: Final = 5
+DRAINED: Final = 6
+VIOLATION: Final = 7
+"""Kinds of events, as `_connection.pxd` numbers them."""
+
+_VIOLATIONS: Final = {
+    1: "a frame of type {:#04x}",
+    2: "a frame of {} bytes, which is not allowed",
+    3: "a sealed frame that does not open",
+    4: "message id {} is not in the window",
+}
+
+
+def violation_text(number: int, detail: int) -> str:
+    """What a peer did wrong, for the log."""
+    return _VIOLATIONS[number].format(detail)
+
+
+def bytes_max() -> int:
+    """Memory that frames and replies of all connections may take: a quarter of the machine, within limits."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(limits.PLANES_BYTES_MAX, memory // 4)
+
+
+class Planes:
+    """All data planes of a driver.  Methods are for the driver's thread."""
+
+    def __init__(self, ring: Ring, threads: int) -> None:
+        """With `threads` 0 there is one plane, on `ring`.  RingUnavailable when a ring cannot be made."""
+        self._ring = ring
+        self._next = 0
+        self._threads: list[threading.Thread] = []
+        self._wakeups: list[int] = []
+        self.wakeup: int | None = None
+        """Readable when events wait; None when they are only looked for after each wait of the driver's ring."""
+        self._planes: list[DataPlane] = []
+        share = bytes_max() // max(threads, 1)
+        assert _native.make_plane is not None, "there whenever there is a ring"
+        if threads == 0:
+            self._planes.append(_native.make_plane(ring, share))
+            return
+        self.wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            for index in range(threads):
+                self._planes.append(self._start(index, share, self.wakeup))
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, connection_id: int, descriptor: int) -> PlaneConnection:
+        """Give a connected, non-blocking socket to the next plane in turn."""
+        plane = self._planes[self._next]
+        self._next = (self._next + 1) % len(self._planes)
+        return plane.connect(connection_id, descriptor, limits.CREDITS_MAX)
+
+    def take_events(self) -> list[Event]:
+        """What happened since the last call."""
+        if len(self._planes) == 1:
+            return self._planes[0].take_events()
+        return [event for plane in self._planes for event in plane.take_events()]
+
+    def heard(self) -> None:
+        """The wakeup was noticed."""
+        assert self.wakeup is not None
+        os.eventfd_read(self.wakeup)
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        """See `ports.Driver.served`."""
+        requests: dict[int, int] = {}
+        bytes_read = bytes_written = 0
+        for plane in self._planes:
+            by_command, plane_read, plane_written = plane.counters()
+            for command, count in by_command.items():
+                requests[command] = requests.get(command, 0) + count
+            bytes_read += plane_read
+            bytes_written += plane_written
+        return requests, bytes_read, bytes_written
+
+    def close(self) -> None:
+        """End the threads; connections were dropped before."""
+        for plane in self._planes[: len(self._threads)]:
+            plane.stop()
+        for thread in self._threads:
+            thread.join()
+        if not self._threads:
+            for plane in self._planes:
+                plane.drain()
+        for descriptor in (*self._wakeups, *((self.wakeup,) if self.wakeup is not None else ())):
+            os.close(descriptor)
+        self._wakeups.clear()
+        self.wakeup = None
+
+    def _start(self, index: int, share: int, engine_wakeup: int) -> DataPlane:
+        plane_wakeup = os.eventfd(0, os.EFD_CLOEXEC)
+        self._wakeups.append(plane_wakeup)
+        made: SimpleQueue[DataPlane | BaseException] = SimpleQueue()
+
+        def live() -> None:
+            assert _native.Ring is not None and _native.make_plane is not None
+            try:
+                ring = _native.Ring()
+                plane = _native.make_plane(ring, share, engine_wakeup, plane_wakeup)
+            except BaseException as error:
+                made.put(error)
+                return
+            made.put(plane)
+            try:
+                plane.run()
+            finally:
+                ring.close()
+
+        thread = threading.Thread(target=live, name=f"ring-{index}", daemon=True)
+        thread.start()
+        plane = made.get()
+        if isinstance(plane, BaseException):
+            thread.join()
+            raise plane
+        self._threads.append(thread)
+        return plane
