@@ -111,6 +111,12 @@ class ImmediateDriver:
         for segment in segments:
             self.sent += segment
 
+    def plane_connection(self, connection_id: int) -> None:
+        """The engine answers everything: its own cost is what is measured."""
+
+    def served(self) -> tuple[dict[int, int], int, int]:
+        return {}, 0, 0
+
     def disconnect(self, connection_id: int) -> None:
         self.closed = True
 
