@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 from smbd_uring.loop.base import DriverBase
@@ -24,6 +25,19 @@ def connect(address: Any) -> socket.socket:
     sock = socket.create_connection(address, TIMEOUT_S)
     sock.settimeout(TIMEOUT_S)
     return sock
+
+
+def framed(data: bytes, lengths: tuple[int, ...] = (4, 1000, 40_000, 5, 300_000)) -> bytes:
+    """The data cut into frames of [MS-SMB2] 2.1 whose lengths follow each other in turn; at least 4 bytes of data."""
+    parts, begin = [], 0
+    for length in cycle(lengths):
+        # A frame has four bytes at least: what would be left for the next one goes into this.
+        end = begin + length if len(data) - begin - length >= 4 else len(data)
+        parts += [(end - begin).to_bytes(4, "big"), data[begin:end]]
+        begin = end
+        if begin == len(data):
+            return b"".join(parts)
+    raise AssertionError("a cycle has no end")
 
 
 def receive_all(sock: socket.socket) -> bytes:

@@ -16,6 +16,7 @@ from smbd_uring.loop.base import DriverBase
 from smbd_uring.loop.workers import Answer
 from smbd_uring.ports import AskShare, CompanionUnavailable, Effect, OpenAt, ReadAt, StatVolume
 from tests.unit.loop.echo import EchoEngine
+from tests.unit.loop.network import framed
 
 MakeDriver = Callable[..., DriverBase]
 
@@ -174,9 +175,9 @@ def test_a_connection_may_get_the_number_of_a_closed_companion(make_driver: Make
     with theirs:
         theirs.settimeout(5)
         driver._accepted(ours, time.monotonic())
-        theirs.send(b"hello")
-        driver.run(lambda: engine.sent.get(1) == 5)
-        assert theirs.recv(10) == b"hello"
+        theirs.send(framed(b"hello"))
+        driver.run(lambda: engine.sent.get(1) == 9)
+        assert theirs.recv(10) == framed(b"hello")
     driver.run(lambda: engine.lost == [1])
     os.close(companion.writer)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from smbd_uring._native import _ring
-from smbd_uring._native._ring import CQE_BUFFER, CQE_MORE, Ring
+from smbd_uring._native._ring import CQE_MORE, Ring
 
 
 @pytest.fixture
@@ -24,14 +24,7 @@ def ring() -> Iterator[Ring]:
     ring = Ring(4, 4096)
     yield ring
     ring.close()
-    assert (ring.in_flight, ring.buffers_lent) == (0, 0)
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
+    assert ring.in_flight == 0
 
 
 def completions(ring: Ring, count: int) -> list[tuple[object, int, int]]:
@@ -80,71 +73,6 @@ def test_more_operations_than_the_queue_holds(ring: Ring) -> None:
     os.close(writer)
 
 
-def test_buffers_run_out_and_come_back(ring: Ring, pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = pair
-    theirs.sendall(b"0123" * 8 * 1024)
-    ring.receive(ours.fileno(), "receive")
-    lent = completions(ring, 5)
-    assert [result for _, result, _ in lent] == [4096] * 4 + [-errno.ENOBUFS]
-    assert [bool(flags & CQE_MORE) for _, _, flags in lent] == [True] * 4 + [False]
-    assert ring.buffers_lent == 4
-    for _, result, flags in lent[:4]:
-        with ring.received(flags, result) as view:
-            assert view.readonly and bytes(view) == b"0123" * 1024
-        ring.release(flags)
-    with pytest.raises(ValueError):
-        ring.release(lent[0][2])
-    ring.receive(ours.fileno(), "again")
-    rest = completions(ring, 4)
-    for _, _, flags in rest:
-        ring.release(flags)
-    theirs.close()
-    assert completions(ring, 1) == [("again", 0, 0)]
-
-
-def test_a_cancelled_receive_says_so(ring: Ring, pair: tuple[socket.socket, socket.socket]) -> None:
-    operation = ring.receive(pair[0].fileno(), "receive")
-    ring.wait(0.0)
-    assert operation.in_flight
-    ring.cancel(operation)
-    assert completions(ring, 1) == [("receive", -errno.ECANCELED, 0)]
-    assert not operation.in_flight
-    ring.cancel(operation)
-    assert ring.wait(0.01) == []
-
-
-def test_an_operation_holds_its_memory(ring: Ring, pair: tuple[socket.socket, socket.socket]) -> None:
-    """Given a send that waits for room, its buffers stay referenced and locked until it is gone."""
-    ours, theirs = pair
-    ours.setblocking(False)
-    with pytest.raises(BlockingIOError):
-        while True:
-            ours.send(bytes(65536))
-    ours.setblocking(True)
-    data = bytearray(65536)
-    before = sys.getrefcount(data)
-    operation = ring.send(ours.fileno(), [memoryview(data)], "send")
-    assert ring.wait(0.0) == []
-    with pytest.raises(BufferError):
-        data.append(1)
-    theirs.close()
-    ((_, result, _),) = completions(ring, 1)
-    assert result == -errno.EPIPE
-    del operation
-    gc.collect()
-    data.append(1)
-    assert sys.getrefcount(data) == before
-
-
-def test_a_sequence_of_segments_is_one_send(ring: Ring, pair: tuple[socket.socket, socket.socket]) -> None:
-    ring.send(pair[0].fileno(), [memoryview(b"one "), memoryview(b"two "), memoryview(b"three")], None)
-    assert completions(ring, 1)[0][1] == 13
-    assert pair[1].recv(100) == b"one two three"
-    with pytest.raises(TypeError):
-        ring.send(pair[0].fileno(), ["text"], None)  # type: ignore[list-item]
-    assert ring.in_flight == 0
-
-
 def test_a_read_gives_what_was_there(ring: Ring, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(range(200)))
     with open(tmp_path / "file", "rb") as file:
@@ -157,6 +85,44 @@ def test_a_read_gives_what_was_there(ring: Ring, tmp_path: Path) -> None:
             assert bytes(operation.data(result)) == bytes(range(result))
             with pytest.raises(ValueError):
                 operation.data(length + 1)
+
+
+def test_a_cancelled_poll_says_so(ring: Ring) -> None:
+    reader, writer = os.pipe()
+    operation = ring.poll(reader, "poll")
+    ring.wait(0.0)
+    assert operation.in_flight
+    ring.cancel(operation)
+    assert completions(ring, 1) == [("poll", -errno.ECANCELED, 0)]
+    assert not operation.in_flight
+    ring.cancel(operation)
+    assert ring.wait(0.01) == []
+    os.close(reader)
+    os.close(writer)
+
+
+def test_an_operation_holds_its_memory(ring: Ring) -> None:
+    """Given a write that waits for room in a pipe, its buffer stays referenced and locked until it is gone."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, bytes(65536))
+    os.set_blocking(writer, True)
+    data = bytearray(65536)
+    before = sys.getrefcount(data)
+    operation = ring.write(writer, 0, memoryview(data), "write")
+    assert ring.wait(0.0) == []
+    with pytest.raises(BufferError):
+        data.append(1)
+    os.close(reader)
+    ((_, result, _),) = completions(ring, 1)
+    assert result == -errno.EPIPE
+    del operation
+    gc.collect()
+    data.append(1)
+    assert sys.getrefcount(data) == before
+    os.close(writer)
 
 
 def test_accepting_goes_on_until_cancelled(ring: Ring) -> None:
@@ -177,41 +143,23 @@ def test_accepting_goes_on_until_cancelled(ring: Ring) -> None:
 def test_closing_cancels_and_drops_what_comes() -> None:
     ring = Ring(4, 4096)
     before = set(os.listdir("/proc/self/fd"))
-    ours, theirs = socket.socketpair()
-    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         reader, writer = os.pipe()
         ring.accept(listener.fileno(), None)
-        ring.receive(ours.fileno(), None)
         ring.poll(reader, None)
         ring.read(reader, 0, 10, None)
         ring.open(-100, b"/", os.O_PATH, 0, 0, None, 0)
-        theirs.send(b"unread")
         client = socket.create_connection(listener.getsockname())
         ring.close()
         ring.close()
         client.close()
         os.close(reader)
         os.close(writer)
-    assert (ring.in_flight, ring.buffers_lent) == (0, 0)
+    assert ring.in_flight == 0
     assert set(os.listdir("/proc/self/fd")) <= before
     for use in (lambda: ring.wait(0.0), ring.submit, lambda: ring.poll(0, None)):
         with pytest.raises(RuntimeError):
             use()
-
-
-def test_views_outlive_the_ring(pair: tuple[socket.socket, socket.socket]) -> None:
-    ring = Ring(4, 4096)
-    pair[1].send(b"data")
-    pair[1].close()
-    ring.receive(pair[0].fileno(), None)
-    (_, result, flags), _end = completions(ring, 2)
-    assert flags & CQE_BUFFER
-    view = ring.received(flags, result)
-    ring.release(flags)
-    ring.close()
-    del ring
-    gc.collect()
-    assert bytes(view) == b"data"
 
 
 def test_a_ring_dropped_open_is_reported() -> None:
