@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from smbd_uring._native._ring import Ring as RingType
 
 MODULES = (
-    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_files", "_identity",
-    "_message_crypto", "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx", "_steps",
-    "_transport", "_window", "_work",
+    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_files", "_identity", "_message_crypto",
+    "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx", "_steps", "_transport",
+    "_window", "_work",
 )  # fmt: skip
 """Every compiled module; `setup.py` builds the same ones."""
 

@@ -195,12 +195,13 @@ cdef class RingCore:
         return completions
 
     cdef int turn(self, double timeout_s) noexcept nogil:
-        cdef double ends = 0.0, left = timeout_s
+        cdef double ends, left = timeout_s
         cdef int settled, result
         if self.guest.subject is NULL:
             result = self.enter(timeout_s)
             self.reap()
             return result
+        ends = now_s() + timeout_s
         while True:
             settled = self.guest.settle(self.guest.subject)
             if settled & 1:
@@ -213,8 +214,6 @@ cdef class RingCore:
                 if result < 0 and not self.batched and not self.guests_reaped:
                     self.guest.idle(self.guest.subject)
                 return result
-            if ends == 0.0:
-                ends = now_s() + timeout_s
             left = ends - now_s()
             if left <= 0.0:
                 return 0
