@@ -16,6 +16,7 @@ COMMANDS = {
     "linear": ("smbd_uring.perf.linear", "how cost grows with connections and with the entries of a folder"),
     "idle": ("smbd_uring.perf.idle", "memory of the idle server, per session, and how many connections are held"),
     "rings": ("smbd_uring.perf.rings", "throughput with one ring and with more"),
+    "profile": ("smbd_uring.perf.profile", "where the server's time goes in one workload, as a flame graph"),
     "regress": ("smbd_uring.perf.regress", "against another revision or a stored run; fails when it got slower"),
 }
 """Name -> module with `describe(parser)` and `run(options) -> int`, and what it is for."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 60
+LEFT, RIGHT, TOP, BOTTOM = 70, 34, 44, 60
 COLOURS = ("#1b6ca8", "#c8553d", "#3f8f4f", "#8b5fbf", "#b08900", "#555555")
 ROW_HEIGHT = 22
 LABEL_WIDTH = 270
@@ -135,7 +135,7 @@ def _line_chart(chart: LineChart) -> ElementTree.Element:
         name = chart.x_names[int(tick)] if chart.x_names else f"{tick:g}"
         _text(group, across.at(tick), HEIGHT - BOTTOM + 16, name, anchor="middle")
     _text(group, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 32, chart.x_label, anchor="middle")
-    _text(group, 4, TOP - 6, chart.y_label)
+    _text(group, 4, TOP - 12, chart.y_label)
     for index, line in enumerate(kept):
         _draw_line(group, line, across, up, index)
     return group

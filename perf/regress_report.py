@@ -32,7 +32,7 @@ def charts(
 ) -> list[Chart]:
     """The ratios with what is allowed, then the latencies of each workload that were measured on two cores."""
     drawn: list[Chart] = [_ratios(f"CPU time per operation, relative to {against}", verdicts)]
-    if counts:
+    if any(one.ratio is not None for one in counts):
         drawn.append(_ratios(f"instructions per operation, relative to {against}", counts))
     for job in jobs_of(one for one in done if one.job.placement.name == "two"):
         lines = []

@@ -110,4 +110,4 @@ def _ratio_cells(compared: Ratio | None, at_most: float | None) -> list[str]:
     if compared is None:
         return ["-", "-", limit, "not measured"]
     met = "" if at_most is None else "yes" if compared.median <= at_most else "NO"
-    return [f"{compared.median:.2f}", f"{compared.lowest:.2f}..{compared.highest:.2f}", limit, met]
+    return [f"{compared.median:.3f}", f"{compared.lowest:.2f}..{compared.highest:.2f}", limit, met]
