@@ -270,6 +270,18 @@ cdef void make_room(connection *on) noexcept nogil:
         on.out_first = 0
 
 
+cdef void note_waiting(connection *on) noexcept nogil:
+    """Operations that wait for credits or room have begun as far as whoever wants them is concerned."""
+    cdef uint64_t now = now_ns()
+    cdef uint32_t place, at
+    cdef slot *waiting
+    for place in range(on.ready_count):
+        at = on.ready_first + place
+        waiting = &on.slots[on.ready[at if at < on.depth else at - on.depth]]
+        if not waiting.started_ns:
+            waiting.started_ns = now
+
+
 cdef void pump(connection *on, const common *shared) noexcept nogil:
     cdef uint32_t index
     cdef slot *sender
@@ -287,6 +299,8 @@ cdef void pump(connection *on, const common *shared) noexcept nogil:
                 on.ready_first = 0
             on.ready_count -= 1
             queue_step(on, shared, index)
+        if on.ready_count:
+            note_waiting(on)
         if on.out_end == on.out_first and not on.payload_left:
             return
         flush(on, shared)

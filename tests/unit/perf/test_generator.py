@@ -215,6 +215,12 @@ def test_a_client_with_one_credit_has_one_request_under_way() -> None:
     assert server.was_overtaken
 
 
+def test_waiting_for_credits_is_part_of_the_latency() -> None:
+    generator = run(Answerer(credits=1), SESSION.echo(), depth=20, credits=1)
+    alone = run(Answerer(credits=1), SESSION.echo(), depth=1, credits=1)
+    assert generator.latencies.percentile(50) > 5 * alone.latencies.percentile(50)
+
+
 def test_requests_that_cost_more_than_there_is_wait_for_it() -> None:
     operation = SESSION.read(FileId(1, 2), 65536 * 4, 16, False)
     generator = run(Answerer(credits=0), operation, depth=1, credits=3)
