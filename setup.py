@@ -34,6 +34,7 @@ LIBRARIES = {
     "_native/_serve": [],
     "_native/_transport": ["uring"],
     "_native/_plane": ["uring"],
+    "_native/_values": [],
     "perf/_connection": [],
     "perf/_generator": [],
     "perf/_histogram": [],

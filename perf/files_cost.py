@@ -22,6 +22,7 @@ from smbd_uring.filesystem import PosixFilesystem
 from smbd_uring.loop import syscalls
 from smbd_uring.loop.inline_files import InlineFiles
 from smbd_uring.ports import NOT_NOW, CloseHandle, Credentials, Effect, Reopen, ShareRoot
+from smbd_uring.process import settle_memory
 
 ROUNDS = 5
 
@@ -145,6 +146,7 @@ def measure(machine: Machine, name: str, count: int, make: Callable[[], Coroutin
 def main(folder: str) -> None:
     """All sequences, as the server's own user and, as root, as somebody else."""
     os.umask(0)
+    settle_memory()
     sizes = (1_000, 10_000, 100_000)
     for size in sizes:
         fill(f"{folder}/{size}", size)

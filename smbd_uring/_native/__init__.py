@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from smbd_uring._native._message_crypto import Signer as SignerType
     from smbd_uring._native._plane import DataPlane
     from smbd_uring._native._ring import Ring as RingType
+    from smbd_uring._native._values import ValueCache as ValueCacheType
 
 MODULES = (
     "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_files", "_identity", "_message_crypto",
     "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx", "_steps", "_transport",
-    "_window", "_work",
+    "_values", "_window", "_work",
 )  # fmt: skip
 """Every compiled module; `setup.py` builds the same ones."""
 
@@ -43,7 +44,7 @@ Ring: type[RingType] | None = None
 make_plane: type[DataPlane] | None = None
 """Makes a data plane on a ring; there with the ring, or neither is."""
 
-stat_entries: Callable[[int, list[bytes], bytes, type[Any], int, int], list[Any] | None] | None = None
+stat_entries: Callable[..., list[Any] | None] | None = None
 """Facts of many names of a directory, `_statx.stat_entries`."""
 
 read_directory: Callable[[int, type[Any], int], list[Any] | None] | None = None
@@ -58,6 +59,10 @@ take_identity: Callable[[int, int, int, tuple[int, ...], int, int], int] | None 
 Signer: type[SignerType] | None = None
 Sealer: type[SealerType] | None = None
 Opener: type[OpenerType] | None = None
+
+
+ValueCache: type[ValueCacheType] | None = None
+"""Remembers xattrs of files that do not change."""
 
 
 def _load() -> None:
@@ -85,11 +90,11 @@ def _load() -> None:
 
 
 def _load_files() -> None:
-    global stat_entries, read_directory, paths, take_identity
-    from smbd_uring._native import _dirents, _identity, _paths, _statx
+    global stat_entries, read_directory, paths, take_identity, ValueCache
+    from smbd_uring._native import _dirents, _identity, _paths, _statx, _values
 
     stat_entries, read_directory = _statx.stat_entries, _dirents.read_directory
-    paths, take_identity = _paths, _identity.take
+    paths, take_identity, ValueCache = _paths, _identity.take, _values.ValueCache
 
 
 def _load_ring() -> None:

@@ -1,9 +1,18 @@
 from smbd_uring._native import StatFields
+from smbd_uring._native._values import ValueCache
 
 def look_up(
-    directory: int, path: bytes, flags: int, resolve: int, xattr: bytes
+    directory: int,
+    path: bytes,
+    flags: int,
+    resolve: int,
+    xattr: bytes,
+    cache: ValueCache | None = None,
+    identity: int = 0,
 ) -> tuple[int, StatFields, bytes | None]: ...
-def describe(descriptor: int, xattr: bytes) -> tuple[StatFields, bytes | None]: ...
+def describe(
+    descriptor: int, xattr: bytes, cache: ValueCache | None = None, identity: int = 0
+) -> tuple[StatFields, bytes | None]: ...
 def stat(directory: int, name: bytes, flags: int) -> StatFields: ...
 def open_at(directory: int, path: bytes, flags: int, mode: int, resolve: int) -> int: ...
 def reopen(descriptor: int, flags: int) -> int: ...

@@ -9,7 +9,7 @@ A descriptor of this process is reached through /proc/self/fd, kept open: one st
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EACCES, EBADF, ELOOP, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ERANGE, errno
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 
 from smbd_uring._native._statx cimport (
@@ -24,6 +24,7 @@ from smbd_uring._native._statx cimport (
     statx_buffer,
     xattr_at,
 )
+from smbd_uring._native._values cimport ValueCache, file_clock_ns
 
 import os
 
@@ -114,6 +115,20 @@ cdef ssize_t value_of(int descriptor, bint is_path, const char *xattr, char *val
     return LONGER - 1 - errno
 
 
+cdef ssize_t value_now(
+    int descriptor, bint is_path, const char *xattr, char *value, const statx_buffer *status, ValueCache cache,
+    bint has_cache, uint32_t identity, int64_t began_ns,
+) noexcept nogil:
+    """As `value_of`, from the cache where it knows; `status` is the file's, taken after `began_ns`."""
+    cdef ssize_t length = -1
+    if has_cache and cache.find(status, identity, value, &length):
+        return length
+    length = value_of(descriptor, is_path, xattr, value)
+    if has_cache:
+        cache.keep(status, identity, began_ns, value, length)
+    return length
+
+
 cdef object failure(int number):
     return OSError(number, os.strerror(number))
 
@@ -135,8 +150,12 @@ cdef object value_object(int descriptor, bytes xattr, ssize_t length, char *valu
         raise
 
 
-def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes xattr):
+def look_up(
+    int directory, bytes path, uint64_t flags, uint64_t resolve, bytes xattr, ValueCache cache=None,
+    uint32_t identity=0,
+):
     """openat2, statx and getxattr.  `path` and `xattr` have no NUL; an empty `xattr` asks for none.
+    `cache` may know the value for `identity`, which stands for the thread's.
 
     Result: (descriptor, fields of FileStatus, value or None).  Raises OSError; then nothing stays open."""
     cdef const char *c_path = PyBytes_AS_STRING(path)
@@ -146,17 +165,23 @@ def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes x
     cdef char value[VALUE_BYTES]
     cdef ssize_t length = -1
     cdef int descriptor, number = 0
+    cdef int64_t began_ns = 0
+    cdef bint has_cache = cache is not None and cache.xattr == xattr
     how.flags = flags | O_CLOEXEC
     how.mode = 0
     how.resolve = resolve
     with nogil:
+        if has_cache:
+            began_ns = file_clock_ns()
         descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
         if descriptor < 0:
             number = errno
         elif call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
             number = errno
         else:
-            length = value_of(descriptor, flags & O_PATH != 0, c_xattr, value)
+            length = value_now(
+                descriptor, flags & O_PATH != 0, c_xattr, value, &status, cache, has_cache, identity, began_ns
+            )
     if descriptor < 0:
         raise failure(number)
     try:
@@ -168,18 +193,24 @@ def look_up(int directory, bytes path, uint64_t flags, uint64_t resolve, bytes x
         raise
 
 
-def describe(int descriptor, bytes xattr):
-    """statx and fgetxattr of any descriptor.  Result: (fields of FileStatus, value or None).  Raises OSError."""
+def describe(int descriptor, bytes xattr, ValueCache cache=None, uint32_t identity=0):
+    """statx and fgetxattr of any descriptor; `cache` as in `look_up`.  Result: (fields of FileStatus, value or None).  Raises OSError."""
     cdef const char *c_xattr = PyBytes_AS_STRING(xattr)
     cdef statx_buffer status
     cdef char value[VALUE_BYTES]
     cdef ssize_t length = -1
     cdef int number = 0
+    cdef int64_t began_ns = 0
+    cdef bint has_cache = cache is not None and cache.xattr == xattr
     with nogil:
+        if has_cache:
+            began_ns = file_clock_ns()
         if call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
             number = errno
         else:
-            length = value_of(descriptor, False, c_xattr, value)
+            length = value_now(
+                descriptor, False, c_xattr, value, &status, cache, has_cache, identity, began_ns
+            )
     if number:
         raise failure(number)
     return (fields(&status), value_object(descriptor, xattr, length, value))

@@ -6,11 +6,13 @@ Python twin.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.errno cimport EACCES, ELOOP, ENOENT, ENOSYS, ENOTDIR, EPERM, ERANGE, ESTALE, errno
+from libc.errno cimport EACCES, ELOOP, ENOENT, ENOSYS, ENOTDIR, EOPNOTSUPP, EPERM, ERANGE, ESTALE, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.time cimport time_t
+
+from smbd_uring._native._values cimport ValueCache, file_clock_ns
 
 import os
 
@@ -22,6 +24,10 @@ cdef extern from *:
     #define errno_set(number) (errno = (number))
     """
     void errno_set(int number) noexcept nogil
+
+cdef extern from "<errno.h>" nogil:
+    enum:
+        ENODATA
 
 cdef extern from "<sys/xattr.h>" nogil:
     ssize_t lgetxattr(const char *path, const char *name, void *value, size_t size)
@@ -83,8 +89,12 @@ cdef ssize_t xattr_at(
     return length
 
 
-cdef void look(int directory, const char *name, const char *xattr, uint64_t device, entry_facts *facts) noexcept nogil:
-    """`device` is the only one whose files may be asked for more than what the kernel knows of them; 0 is any."""
+cdef void look(
+    int directory, const char *name, const char *xattr, uint64_t device, ValueCache cache, bint has_cache,
+    uint32_t identity, int64_t began_ns, entry_facts *facts,
+) noexcept nogil:
+    """`device` is the only one whose files may be asked for more than what the kernel knows of them; 0 is any.
+    `cache`, if there is one, may know the value for `identity`; `began_ns` is when this batch began."""
     cdef char path[PATH_BYTES]
     cdef int flags = AT_SYMLINK_NOFOLLOW
     if device:
@@ -99,12 +109,16 @@ cdef void look(int directory, const char *name, const char *xattr, uint64_t devi
     if device and makedev(facts.status.stx_dev_major, facts.status.stx_dev_minor) != device:
         facts.is_foreign = True
         return
+    if has_cache and cache.find(&facts.status, identity, facts.value, &facts.value_length):
+        return
     facts.value_length = xattr_at(directory, name, AT_SYMLINK_NOFOLLOW, xattr, facts.value, VALUE_BYTES)
     if facts.value_length < 0 and errno == ENOSYS:
         if snprintf(path, PATH_BYTES, "/proc/self/fd/%d/%s", directory, name) >= PATH_BYTES:
             return
         facts.value_length = lgetxattr(path, xattr, facts.value, VALUE_BYTES)
     facts.is_longer = facts.value_length < 0 and errno == ERANGE
+    if has_cache and (facts.value_length >= 0 or errno in (ENODATA, EOPNOTSUPP, EACCES, EPERM)):
+        cache.keep(&facts.status, identity, began_ns, facts.value, facts.value_length)
 
 
 cdef int64_t now_ns() noexcept nogil:
@@ -160,12 +174,15 @@ cdef object result_of(int directory, bytes name, bytes xattr, entry_facts *facts
     return (status, facts.value[:facts.value_length] if facts.value_length >= 0 else None)
 
 
-def stat_entries(int directory, list names, bytes xattr, status_type, uint64_t device, int64_t budget_ns):
+def stat_entries(
+    int directory, list names, bytes xattr, status_type, uint64_t device, int64_t budget_ns, ValueCache cache=None,
+    uint32_t identity=0,
+):
     """For each of `names` (bytes, single components without NUL): None when it is gone or may not be seen,
     else (`status_type` made of the fields of FileStatus, value or None).  No symlink is followed.
 
     None for all when a name is on another device than `device` (0: any may be), or when it takes longer than
-    `budget_ns`.  Raises OSError, MemoryError."""
+    `budget_ns`.  `cache` may know values for `identity`, which stands for the thread's.  Raises OSError, MemoryError."""
     cdef const char *pointers[BATCH]
     cdef const char *xattr_name = PyBytes_AS_STRING(xattr)
     cdef entry_facts *facts = <entry_facts *>malloc(BATCH * sizeof(entry_facts))
@@ -173,8 +190,8 @@ def stat_entries(int directory, list names, bytes xattr, status_type, uint64_t d
     cdef int count, index
     cdef list results = []
     cdef bytes name
-    cdef int64_t end = 0
-    cdef bint is_over = False
+    cdef int64_t end = 0, began_ns
+    cdef bint is_over = False, has_cache = cache is not None and cache.xattr == xattr
     if facts is NULL:
         raise MemoryError
     try:
@@ -187,8 +204,12 @@ def stat_entries(int directory, list names, bytes xattr, status_type, uint64_t d
             with nogil:
                 if start == 0:
                     end = now_ns() + budget_ns
+                began_ns = file_clock_ns()
                 for index in range(count):
-                    look(directory, pointers[index], xattr_name, device, &facts[index])
+                    look(
+                        directory, pointers[index], xattr_name, device, cache, has_cache, identity, began_ns,
+                        &facts[index],
+                    )
                     is_over = is_over or facts[index].is_foreign
                 is_over = is_over or now_ns() > end
             if is_over:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from smbd_uring import _native
 from smbd_uring.loop import arguments, libc
@@ -43,14 +43,17 @@ def stat_entries(
     xattr: bytes,
     device: int = ANY_DEVICE,
     budget_ns: int = WITHOUT_LIMIT,
+    cache: Any = None,
+    identity: int = 0,
 ) -> list[EntryFacts] | None:
     """Perform `ports.StatEntries`.  Names are single components without NUL.
 
     None when one is on another device than `device`, of which nothing is asked then, or when it takes longer than
-    `budget_ns`.  Raises OSError.
+    `budget_ns`.  `cache` (`_native.ValueCache`, None for none) may know values for the identity with the number
+    `identity`.  Raises OSError.
     """
     if _native.stat_entries is not None:
-        return _native.stat_entries(directory, list(names), xattr, FileStatus, device, budget_ns)
+        return _native.stat_entries(directory, list(names), xattr, FileStatus, device, budget_ns, cache, identity)
     end = time.monotonic_ns() + budget_ns
     answers: list[EntryFacts] = []
     for name in names:

@@ -49,6 +49,8 @@ _PR_GET_SECUREBITS: Final = 27
 _SECBIT_NO_SETUID_FIXUP: Final = 1 << 2
 _GROUPS_MAX: Final = 65536
 """NGROUPS_MAX of Linux."""
+_IDENTITIES_NUMBERED_MAX: Final = 4096
+"""More than are active on any server; whoever is forgotten gets a new number."""
 _NO_ID: Final = 0xFFFF_FFFF
 """(uid_t)-1: setfsuid and setfsgid change nothing and tell the present value."""
 
@@ -100,6 +102,10 @@ class ThreadIdentity:
         self._present: Credentials | None = None
         self._own_too: Credentials | None = None
         """Credentials last seen that are no other than the thread's own."""
+        self.number = 0
+        """Of the present identity: 0 for the thread's own, else one that no other identity has or will have."""
+        self._numbers: dict[Credentials, int] = {}
+        self._next_number = 1
 
     @property
     def is_own(self) -> bool:
@@ -126,6 +132,7 @@ class ThreadIdentity:
         except OSError:
             self._return()
             raise
+        self.number = self._number_of(credentials)
 
     def _return(self) -> None:
         try:
@@ -133,6 +140,16 @@ class ThreadIdentity:
         except OSError as error:
             raise IdentityLost(f"cannot return to uid {self._own.uid}: {error}") from error
         self._present = None
+        self.number = 0
+
+    def _number_of(self, credentials: Credentials) -> int:
+        number = self._numbers.get(credentials)
+        if number is None:
+            if len(self._numbers) >= _IDENTITIES_NUMBERED_MAX:
+                self._numbers.clear()
+            number = self._numbers[credentials] = self._next_number
+            self._next_number += 1
+        return number
 
 
 @contextmanager

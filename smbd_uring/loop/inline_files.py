@@ -91,7 +91,7 @@ class InlineFiles:
         if way.needs_identity or (way.perform is _stat and effect.name):  # type: ignore[attr-defined]
             self._identity.assume(effect.credentials)  # type: ignore[attr-defined]
         try:
-            result = way.perform(effect, volume)
+            result = way.perform(effect, volume, self._identity.number)
             if way.opens and result is not NOT_NOW:
                 self._volumes.enter(result[0] if way.perform is _look_up else result, volume)
             return result
@@ -134,14 +134,14 @@ class InlineFiles:
             self._identity.assume(None)
 
 
-# --- how each effect is performed: (effect, volume of its handle) to its result or NOT_NOW ------------------------
+# --- how each effect is performed: (effect, volume of its handle, number of the identity) to its result or NOT_NOW --
 
 
-def _plainly(effect: Any, _volume: Volume) -> Any:
+def _plainly(effect: Any, _volume: Volume, _number: int) -> Any:
     return syscalls.act(effect)
 
 
-def _open_at(effect: OpenAt, _volume: Volume) -> Any:
+def _open_at(effect: OpenAt, _volume: Volume, _number: int) -> Any:
     path, flags = arguments.open_path(effect), arguments.open_flags(effect.flags)
     mode = arguments.open_mode(flags, effect.mode)
     directory = effect.directory
@@ -154,11 +154,13 @@ def _open_at(effect: OpenAt, _volume: Volume) -> Any:
         return _not_now_if_mounted(error, effect.resolve)
 
 
-def _look_up(effect: LookUp, _volume: Volume) -> Any:
+def _look_up(effect: LookUp, volume: Volume, number: int) -> Any:
     path, xattr = arguments.path_below(effect.path), arguments.xattr_or_none(effect.xattr)
     flags = arguments.open_flags(effect.flags)
     try:
-        return paths.look_up(effect.directory, path, flags, effect.resolve | _RESOLVE_NO_XDEV, xattr)
+        return paths.look_up(
+            effect.directory, path, flags, effect.resolve | _RESOLVE_NO_XDEV, xattr, volume.values_of(xattr), number
+        )
     except OSError as error:
         return _not_now_if_mounted(error, effect.resolve)
 
@@ -169,22 +171,23 @@ def _not_now_if_mounted(error: OSError, resolve: int) -> Any:
     raise error
 
 
-def _close(effect: CloseHandle, _volume: Volume) -> Any:
+def _close(effect: CloseHandle, _volume: Volume, _number: int) -> Any:
     return None if paths.close_small(effect.handle, INLINE_FREED_BYTES_MAX) else NOT_NOW
 
 
-def _describe(effect: Describe, _volume: Volume) -> paths.Described:
-    return paths.describe(effect.handle, arguments.xattr_or_none(effect.xattr))
+def _describe(effect: Describe, volume: Volume, number: int) -> paths.Described:
+    xattr = arguments.xattr_or_none(effect.xattr)
+    return paths.describe(effect.handle, xattr, volume.values_of(xattr), number)
 
 
-def _stat(effect: Stat, volume: Volume) -> Any:
+def _stat(effect: Stat, volume: Volume, _number: int) -> Any:
     if not effect.name:
         return paths.stat(effect.directory, b"")
     status = paths.stat(effect.directory, arguments.component(effect.name), libc.UNASKED)
     return status if status.device == volume.device else NOT_NOW
 
 
-def _remove(effect: Remove, _volume: Volume) -> Any:
+def _remove(effect: Remove, _volume: Volume, _number: int) -> Any:
     path, name = arguments.path_below(effect.path), arguments.component(effect.name)
     try:
         removed = paths.remove(
@@ -196,13 +199,13 @@ def _remove(effect: Remove, _volume: Volume) -> Any:
     return None if removed else NOT_NOW
 
 
-def _unlink(effect: Unlink, volume: Volume) -> Any:
-    return NOT_NOW if _frees_much(effect.directory, effect.name) else _plainly(effect, volume)
+def _unlink(effect: Unlink, _volume: Volume, _number: int) -> Any:
+    return NOT_NOW if _frees_much(effect.directory, effect.name) else syscalls.act(effect)
 
 
-def _rename(effect: Rename, volume: Volume) -> Any:
+def _rename(effect: Rename, _volume: Volume, _number: int) -> Any:
     # From another mount the kernel refuses it before it looks at either name.
-    return NOT_NOW if _frees_much(effect.new_directory, effect.new_name) else _plainly(effect, volume)
+    return NOT_NOW if _frees_much(effect.new_directory, effect.new_name) else syscalls.act(effect)
 
 
 def _frees_much(directory: Handle, name: bytes) -> bool:
@@ -214,31 +217,33 @@ def _frees_much(directory: Handle, name: bytes) -> bool:
     return paths.is_larger(status, INLINE_FREED_BYTES_MAX)
 
 
-def _truncate(effect: Truncate, volume: Volume) -> Any:
+def _truncate(effect: Truncate, _volume: Volume, _number: int) -> Any:
     status = os.fstat(effect.handle)
     if effect.size < status.st_size and status.st_blocks * 512 > INLINE_FREED_BYTES_MAX:
         return NOT_NOW
-    return _plainly(effect, volume)
+    return syscalls.act(effect)
 
 
-def _list_directory(effect: ListDirectory, _volume: Volume) -> Any:
+def _list_directory(effect: ListDirectory, _volume: Volume, _number: int) -> Any:
     # Nobody else uses this handle's position while the loop's own thread does.
     os.lseek(effect.handle, 0, os.SEEK_SET)
     entries = directories.read_directory(effect.handle, INLINE_NAMES_MAX)
     return NOT_NOW if entries is None else entries
 
 
-def _stat_entries(effect: StatEntries, volume: Volume) -> Any:
+def _stat_entries(effect: StatEntries, volume: Volume, number: int) -> Any:
     names = arguments.components(effect.names)
     xattr = arguments.xattr_name(effect.xattr)
-    answers = directories.stat_entries(effect.directory, names, xattr, volume.device, INLINE_BUDGET_NS)
+    answers = directories.stat_entries(
+        effect.directory, names, xattr, volume.device, INLINE_BUDGET_NS, volume.values_of(xattr), number
+    )
     return NOT_NOW if answers is None else answers
 
 
 class Way(NamedTuple):
     """How one kind of effect is performed at once."""
 
-    perform: Callable[[Any, Volume], Any]
+    perform: Callable[[Any, Volume, int], Any]
     handle: Callable[[Any], Handle | None]
     """The handle that says which file system it is about; None when there is none yet."""
     needs_identity: bool = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from typing import Final
+from typing import Any, Final
 
 from smbd_uring import _native
 from smbd_uring.loop import arguments, libc
@@ -28,10 +28,17 @@ _new_status = tuple.__new__
 """A FileStatus of fields that are known to be as many as it has."""
 
 
-def look_up(directory: Handle, path: bytes, flags: int, resolve: int, xattr: bytes) -> LookedUp:
-    """A handle on `path` below `directory`, its status and one xattr.  Raises OSError."""
+def look_up(
+    directory: Handle, path: bytes, flags: int, resolve: int, xattr: bytes, cache: Any = None, identity: int = 0
+) -> LookedUp:
+    """A handle on `path` below `directory`, its status and one xattr.  Raises OSError.
+
+    `cache` (`_native.ValueCache`, None for none) may know the value for the identity with the number `identity`.
+    """
     if _native.paths is not None:
-        descriptor, fields, value = _native.paths.look_up(directory, path, flags, resolve, xattr)
+        descriptor, fields, value = _native.paths.look_up(
+            directory, path, flags, resolve, xattr, cache, identity
+        )
         return LookedUp(descriptor, _new_status(FileStatus, fields), value)
     handle = Handle(libc.openat2(directory, path, flags | os.O_CLOEXEC, 0, resolve))
     try:
@@ -41,10 +48,10 @@ def look_up(directory: Handle, path: bytes, flags: int, resolve: int, xattr: byt
         raise
 
 
-def describe(handle: Handle, xattr: bytes) -> Described:
-    """Status and one xattr of the file behind any handle.  Raises OSError."""
+def describe(handle: Handle, xattr: bytes, cache: Any = None, identity: int = 0) -> Described:
+    """Status and one xattr of the file behind any handle; `cache` as in `look_up`.  Raises OSError."""
     if _native.paths is not None:
-        fields, value = _native.paths.describe(handle, xattr)
+        fields, value = _native.paths.describe(handle, xattr, cache, identity)
         return (_new_status(FileStatus, fields), value)
     status = libc.statx(handle, b"")
     if not xattr:

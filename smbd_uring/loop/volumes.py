@@ -22,9 +22,13 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from smbd_uring import _native
 from smbd_uring.limits import INLINE_PAUSE_S
+
+if TYPE_CHECKING:
+    from smbd_uring._native._values import ValueCache
 
 _log = logging.getLogger("smbd.loop")
 
@@ -36,6 +40,9 @@ LOCAL_KINDS: Final = frozenset(
 )  # fmt: skip
 """As mountinfo names them."""
 
+CHANGE_TIME_KINDS: Final = frozenset({"btrfs", "ext2", "ext3", "ext4", "tmpfs", "xfs"})
+"""Of them, those known to set a file's change time whenever its xattrs, permissions or names change."""
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _SCHEDULED: Final = Path("/proc/thread-self/schedstat")
 
@@ -43,18 +50,30 @@ _SCHEDULED: Final = Path("/proc/thread-self/schedstat")
 class Volume:
     """One mounted file system, as long as handles on it are open."""
 
-    __slots__ = ("_suspected_until", "device", "handles", "is_local", "kind", "mount", "resting_until")
+    __slots__ = (
+        "_suspected_until", "device", "handles", "is_local", "kind", "mount", "resting_until", "tells_changes",
+        "values",
+    )  # fmt: skip
 
     def __init__(self, mount: int, kind: str, device: int) -> None:
         self.mount = mount
         self.kind = kind
         self.is_local = kind in LOCAL_KINDS
+        self.tells_changes = kind in CHANGE_TIME_KINDS
+        self.values: ValueCache | None = None
         self.device = device
         """Of the first handle, 0 where not local; other subvolumes of the same mount have numbers of their own."""
         self.handles = 0
         self.resting_until = 0.0 if self.is_local else math.inf
         """Before this the loop makes no call on it."""
         self._suspected_until = 0.0
+
+    def values_of(self, xattr: bytes) -> ValueCache | None:
+        """Where values of this xattr are remembered, if anywhere: the first one that is asked for is asked for always,
+        and a value holds as long as the file's change time is the same."""
+        if self.values is None and xattr and self.tells_changes and _native.ValueCache is not None:
+            self.values = _native.ValueCache(xattr)
+        return self.values
 
     def was_slow(self, seconds: float, now: float) -> None:
         """A call took longer than INLINE_SLOW_S; the second one is the last for a while."""

@@ -1,0 +1,4 @@
+class ValueCache:
+    xattr: bytes
+    hits: int
+    def __init__(self, xattr: bytes) -> None: ...
