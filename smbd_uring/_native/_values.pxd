@@ -24,7 +24,7 @@ cdef class ValueCache:
     # The xattr whose values are kept.
     cdef readonly bytes xattr
     # How often a value was known.
-    cdef readonly uint64_t hits
+    cdef uint64_t known
     cdef bint find(self, const statx_buffer *status, uint32_t identity, char *value, ssize_t *length) noexcept nogil
     cdef void keep(
         self, const statx_buffer *status, uint32_t identity, int64_t read_at_ns, const char *value, ssize_t length

@@ -63,6 +63,10 @@ cdef class ValueCache:
     def __dealloc__(self):
         free(self.places)
 
+    def hits(self):
+        """How often a value was known."""
+        return self.known
+
     cdef bint find(self, const statx_buffer *status, uint32_t identity, char *value, ssize_t *length) noexcept nogil:
         """Whether the value of this file as it is now is known; `value` (KEPT_BYTES) and `length` get it."""
         cdef kept_value *place = &self.places[place_of(status, identity)]
@@ -75,7 +79,7 @@ cdef class ValueCache:
             or place.inode == 0
         ):
             return False
-        self.hits += 1
+        self.known += 1
         length[0] = place.length
         if place.length > 0:
             memcpy(value, place.value, place.length)

@@ -107,7 +107,7 @@ def test_a_value_is_read_once(
         assert ask(inline, folder) == b"value"
     values = next(iter(inline._of_handles.values())).values
     assert values is not None and values.xattr == XATTR
-    assert values.hits > 0
+    assert values.hits() > 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 40, 41, 1024, 1025, 3000])
