@@ -315,8 +315,9 @@ def test_the_loop_is_itself_whenever_the_engine_returns(
     os.close(folder)
 
 
-def test_a_listing_asks_nothing_of_what_is_mounted_in_it() -> None:
-    """Given a mount point among the names, or a disk that takes its time, others describe them all."""
+def test_a_listing_asks_nothing_of_what_is_mounted_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a mount point among the names, others describe them all."""
+    monkeypatch.setattr(inline_files, "INLINE_BUDGET_NS", 1 << 60)
     top = Handle(os.open("/", os.O_PATH))
     inline = InlineFiles(Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev)))
     inside = [name for name in os.listdir(b"/") if os.lstat(b"/" + name).st_dev == os.fstat(top).st_dev]
@@ -331,6 +332,7 @@ def test_many_names_that_take_long_are_left_to_others(
 ) -> None:
     (tmp_path / "file").touch()
     names = [b"file"] * 100
+    monkeypatch.setattr(inline_files, "INLINE_BUDGET_NS", 1 << 60)
     assert len(inline.perform_now(StatEntries(folder, names, b"user.x"))) == 100
     monkeypatch.setattr(inline_files, "INLINE_BUDGET_NS", 0)
     assert inline.perform_now(StatEntries(folder, names, b"user.x")) is NOT_NOW
