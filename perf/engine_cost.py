@@ -29,6 +29,7 @@ from smbd_uring.filesystem import PosixFilesystem
 from smbd_uring.loop import syscalls
 from smbd_uring.loop.identity import ThreadIdentity
 from smbd_uring.ports import NOT_NOW, AskLogin, AskShare, AskTree, Buffer, Effect, TellLogout, TellTreeDisconnect
+from smbd_uring.process import settle_memory
 from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileInfoClass
 from smbd_uring.wire.create import CreateResponse
 from smbd_uring.wire.framing import frame_prefix
@@ -316,6 +317,7 @@ def main() -> None:
     parser.add_argument("--profile", choices=WORKLOADS, help="profile this instead of measuring")
     parser.add_argument("--count", type=int, default=0, help="operations of each")
     arguments = parser.parse_args()
+    settle_memory()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         prepare(Path(folder))
         bench = Bench(Path(folder))

@@ -46,6 +46,9 @@ FILE_ALL_ACCESS: int = AccessMask.FILE_ALL_ACCESS
 VALID_BITS = 0xF31F_01FF
 """Bits that have a meaning in a desired access; anything else is refused."""
 
+GENERIC_BITS = 0xF000_0000
+SYNCHRONIZE, ACCESS_SYSTEM_SECURITY = int(AccessMask.SYNCHRONIZE), int(AccessMask.ACCESS_SYSTEM_SECURITY)
+
 READ_DATA = AccessMask.FILE_READ_DATA | AccessMask.FILE_READ_EA
 WRITE_DATA = AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA
 CHANGES = (
@@ -79,9 +82,11 @@ def expand(desired_access: int) -> int:
 
     ACCESS_DENIED for bits that mean nothing here, and for no right but to wait (SYNCHRONIZE).
     """
-    if desired_access & ~VALID_BITS or desired_access & ~AccessMask.SYNCHRONIZE == 0:
+    if desired_access & ~VALID_BITS or desired_access & ~SYNCHRONIZE == 0:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    expanded = desired_access & ~0xF000_0000
+    expanded = desired_access & ~GENERIC_BITS
+    if expanded == desired_access and not expanded & ACCESS_SYSTEM_SECURITY:
+        return expanded
     if desired_access & AccessMask.GENERIC_READ:
         expanded |= GENERIC_READ
     if desired_access & AccessMask.GENERIC_WRITE:

@@ -45,8 +45,8 @@ class Chain:
     """
 
     __slots__ = (
-        "_answers", "_length", "connection", "cost", "create_failure", "frozen", "has_begun", "may_continue", "opened",
-        "sealed_by", "session_id", "tree_id",
+        "_answers", "_length", "connection", "cost", "create_failure", "frozen", "has_begun", "known", "may_continue",
+        "opened", "sealed_by", "session_id", "tree_id",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, sealed_by: Session | None, frozen: int = 0) -> None:
@@ -60,6 +60,9 @@ class Chain:
         self.may_continue = False
         """Whether a related request has one before it to relate to, which found its session and tree."""
         self.opened: Open | None = None
+        self.known: Open | None = None
+        """The open whose facts were taken after this frame came, with nothing done to the file since by this frame:
+        what asks for them next has them."""
         self.session_id = 0
         self.tree_id = 0
         self.create_failure: NtStatus | None = None

@@ -33,6 +33,9 @@ CLOSED, IN_PROGRESS, VALID = SessionState.CLOSED, SessionState.IN_PROGRESS, Sess
 NEGOTIATE, SESSION_SETUP, TREE_CONNECT, CREATE = map(
     int, (Command.NEGOTIATE, Command.SESSION_SETUP, Command.TREE_CONNECT, Command.CREATE)
 )
+LEAVES_FACTS = (int(Command.QUERY_INFO), int(Command.CLOSE))
+"""Commands that change nothing of what CREATE told of a file."""
+
 UNSUCCESSFUL = int(NtStatus.UNSUCCESSFUL)
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -125,9 +128,11 @@ async def _answer(request: Request, chain: Chain, table: dict[int, Entry]) -> Re
     except Exception:
         log.exception("%s: %s failed by our own fault", request.connection.address, request.command_name)
         response = Response(encode_error_response(), status=NtStatus.INTERNAL_ERROR)
-    if response.status is not SUCCESS:
+    if response.status is not SUCCESS and log.isEnabledFor(logging.DEBUG):
         log.debug("%s: %s answered %s", request.connection.address, request.command_name, response.status.name)
     chain.has_begun = True
+    if command != CREATE and command not in LEAVES_FACTS:
+        chain.known = None
     chain.session_id = header.session_id
     chain.tree_id = header.tree_id
     if command == CREATE:

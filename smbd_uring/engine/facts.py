@@ -12,6 +12,14 @@ from smbd_uring.ports import FileFacts
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.request import Request
+
+
+async def facts_for(request: Request, opened: Open) -> FileFacts:
+    """Facts from after the request's arrival: what a CREATE in the same frame found, or else what there is now."""
+    if request.chain.known is opened:
+        return opened.facts
+    return await refresh(request.engine, opened)
 
 
 async def refresh(engine: Engine, opened: Open) -> FileFacts:

@@ -50,28 +50,19 @@ def attributes_of(facts: FileFacts) -> int:
 
 def file_information(opened: Open, facts: FileFacts) -> FileInformation:
     """Everything that a file information class may show of an open."""
-    creation, access, write, change = times_of(facts)
-    directory = opened.is_directory
-    delete_pending = opened.file.delete_pending
-    return FileInformation(
-        creation_time=creation,
-        last_access_time=access,
-        last_write_time=write,
-        change_time=change,
-        file_attributes=attributes_of(facts),
-        allocation_size=0 if directory else facts.status.allocated,
-        end_of_file=0 if directory else facts.status.size,
+    status, directory = facts.status, opened.is_directory
+    delete_pending = opened.file.deletion is not None
+    size, allocated, links = 0, 0, 1
+    if not directory:
         # an unlinked-to-be name no longer counts ([MS-FSA] 2.1.5.12.27)
-        number_of_links=facts.status.link_count - delete_pending if not directory else 1,
-        delete_pending=delete_pending,
-        directory=directory,
-        index_number=facts.status.inode,
-        access_flags=opened.granted_access,
-        mode=opened.mode,
-        current_byte_offset=grants.position_of(opened),
-        name="\\" + "\\".join(opened.components),
-        volume_serial_number=facts.status.device & 0xFFFF_FFFF_FFFF_FFFF,
-    )
+        size, allocated, links = status.size, status.allocated, status.link_count - delete_pending
+    information = FileInformation(
+        *times_of(facts), facts.attributes or NORMAL, allocated, size, links, delete_pending, directory, status.inode,
+        status.device & 0xFFFF_FFFF_FFFF_FFFF, opened.granted_access, opened.mode,
+    )  # fmt: skip
+    information.current_byte_offset = grants.position_of(opened)
+    information.name = "\\" + "\\".join(opened.components)
+    return information
 
 
 def append_to_listing(reply: DirectoryListing, name: str, facts: FileFacts) -> bool:

@@ -18,6 +18,7 @@ _QUERY_INFO = struct.Struct("<HBBIHHIIIQQ")
 _SET_INFO = struct.Struct("<HBBIHHIQQ")
 _CHANGE_NOTIFY = struct.Struct("<HHIQQII")
 _BUFFER_RESPONSE = struct.Struct("<HHI")
+_BUFFER_OFFSET = BODY_OFFSET + _BUFFER_RESPONSE.size
 _SET_INFO_RESPONSE = struct.Struct("<H")
 
 
@@ -36,8 +37,7 @@ class BufferResponse:
 
     def encode(self) -> bytes:
         """The body; the offset is there even when the buffer is empty."""
-        offset = BODY_OFFSET + _BUFFER_RESPONSE.size
-        return _BUFFER_RESPONSE.pack(self.STRUCTURE_SIZE, offset, len(self.buffer)) + bytes(self.buffer)
+        return _BUFFER_RESPONSE.pack(self.STRUCTURE_SIZE, _BUFFER_OFFSET, len(self.buffer)) + self.buffer
 
 
 @dataclass(slots=True)

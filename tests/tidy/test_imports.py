@@ -24,7 +24,7 @@ ALLOWED = {
     "loop": {"loop", "_native"},
     "companion": {"companion", "netlink"},
     "netlink": {"netlink"},
-    "perf": {"config", "crypto", "engine", "filesystem", "loop", "perf", "wire"},
+    "perf": {"config", "crypto", "engine", "filesystem", "loop", "perf", "process", "wire"},
     "process": set(),
     "state_directory": set(),
     "control_socket": set(),

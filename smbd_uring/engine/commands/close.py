@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.facts import facts_for
 from smbd_uring.engine.information import attributes_of, times_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -33,7 +33,7 @@ async def close(request: Request) -> Response:
 async def _attributes(request: Request, opened: Open) -> CloseResponse:
     """The file's attributes; none when they cannot be had, which is no reason to keep the handle open."""
     try:
-        facts = await refresh(request.engine, opened)
+        facts = await facts_for(request, opened)
     except OSError:
         return CloseResponse()
     creation, access, write, change = times_of(facts)

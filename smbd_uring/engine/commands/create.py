@@ -104,7 +104,8 @@ def _check_room(request: Request) -> None:
     session = request.session_of()
     if len(session.opens) >= limits.OPENS_PER_SESSION_MAX:
         raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
-    if not request.engine.has_descriptors:
+    engine = request.engine
+    if engine.opens.count + engine.tree_count >= engine.config.opens_max:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
 
 
@@ -333,7 +334,7 @@ async def _contexts(request: Request, plan: CreatePlan, opened: Open) -> list[tu
 def _respond(
     request: Request, opened: Open, action: CreateAction, contexts: Sequence[tuple[bytes, bytes]]
 ) -> Response:
-    request.chain.opened = opened
+    request.chain.opened = request.chain.known = opened
     facts = opened.facts
     creation, access, write, change = times_of(facts)
     is_directory = opened.is_directory

@@ -9,7 +9,7 @@ import zlib
 
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.facts import facts_for
 from smbd_uring.engine.information import file_information
 from smbd_uring.engine.names import is_short_name
 from smbd_uring.engine.opens import Open
@@ -26,6 +26,10 @@ from smbd_uring.wire.fscc import (
 )
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.query import QueryInfoRequest, QueryInfoResponse
+
+FILE = int(InfoType.FILE)
+FULL_EA, ALTERNATE_NAME = int(FileInfoClass.FULL_EA), int(FileInfoClass.ALTERNATE_NAME)
+FILE_READ_ATTRIBUTES = int(AccessMask.FILE_READ_ATTRIBUTES)
 
 NEEDS_READ_ATTRIBUTES = frozenset(
     {
@@ -77,7 +81,7 @@ async def query_info(request: Request) -> Response:
     if body.output_buffer_length > request.engine.config.transact_bytes_max:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     opened = request.use_open(body.file_id)
-    if body.info_type == InfoType.FILE:
+    if body.info_type == FILE:
         encoded, minimum = await _file(request, opened, body)
     elif body.info_type == InfoType.FILESYSTEM:
         encoded, minimum = await _volume(opened, body)
@@ -88,7 +92,7 @@ async def query_info(request: Request) -> Response:
     if body.output_buffer_length < minimum:
         raise SmbError(NtStatus.INFO_LENGTH_MISMATCH)
     if len(encoded) > body.output_buffer_length:
-        whole_entries_only = body.info_type == InfoType.FILE and body.file_info_class == FileInfoClass.STREAM
+        whole_entries_only = body.info_type == FILE and body.file_info_class == FileInfoClass.STREAM
         cut = b"" if whole_entries_only else encoded[: body.output_buffer_length]
         return Response(QueryInfoResponse(buffer=cut).encode(), status=NtStatus.BUFFER_OVERFLOW)
     return Response(QueryInfoResponse(buffer=encoded).encode())
@@ -96,17 +100,17 @@ async def query_info(request: Request) -> Response:
 
 async def _file(request: Request, opened: Open, body: QueryInfoRequest) -> tuple[bytes, int]:
     info_class = body.file_info_class
-    if info_class == FileInfoClass.FULL_EA:
+    if info_class == FULL_EA:
         if not opened.granted_access & AccessMask.FILE_READ_EA:
             raise SmbError(NtStatus.ACCESS_DENIED)
         raise SmbError(NtStatus.NO_EAS_ON_FILE)
-    if info_class == FileInfoClass.ALTERNATE_NAME and not is_short_name(opened.name):
+    if info_class == ALTERNATE_NAME and not is_short_name(opened.name):
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)  # no 8.3 names are made for others
     if info_class not in FILE_CLASSES:
         raise SmbError(NtStatus.INVALID_INFO_CLASS)
-    if info_class in NEEDS_READ_ATTRIBUTES and not opened.granted_access & AccessMask.FILE_READ_ATTRIBUTES:
+    if info_class in NEEDS_READ_ATTRIBUTES and not opened.granted_access & FILE_READ_ATTRIBUTES:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    facts = await refresh(request.engine, opened)
+    facts = await facts_for(request, opened)
     information: FileInformation = file_information(opened, facts)
     return encode_file_information(info_class, information), minimum_file_size(info_class)
 

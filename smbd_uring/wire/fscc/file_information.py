@@ -19,6 +19,7 @@ _STANDARD = struct.Struct("<QQIBB2x")
 _INTERNAL = struct.Struct("<Q")
 _LONG = struct.Struct("<I")
 _QUAD = struct.Struct("<Q")
+_ALL = struct.Struct("<QQQQI4xQQIBB2xQIIQIII")
 _COMPRESSION = struct.Struct("<QHBBB3x")
 _NETWORK_OPEN = struct.Struct("<QQQQQQI4x")
 _ATTRIBUTE_TAG = struct.Struct("<II")
@@ -84,18 +85,14 @@ def _normalized_name(info: FileInformation) -> bytes:
 
 
 def _all(info: FileInformation) -> bytes:
-    """2.4.2: eight classes one after the other."""
-    return (
-        _basic(info)
-        + _standard(info)
-        + _INTERNAL.pack(info.index_number)
-        + _LONG.pack(info.ea_size)
-        + _LONG.pack(info.access_flags)
-        + _QUAD.pack(info.current_byte_offset)
-        + _LONG.pack(info.mode)
-        + _LONG.pack(info.alignment_requirement)
-        + _name(info)
-    )
+    """2.4.2: BASIC, STANDARD, INTERNAL, EA, ACCESS, POSITION, MODE, ALIGNMENT and NAME, one after the other."""
+    name = encode_utf16(info.name)
+    return _ALL.pack(
+        info.creation_time, info.last_access_time, info.last_write_time, info.change_time, info.file_attributes,
+        info.allocation_size, info.end_of_file, info.number_of_links, info.delete_pending, info.directory,
+        info.index_number, info.ea_size, info.access_flags, info.current_byte_offset, info.mode,
+        info.alignment_requirement, len(name),
+    ) + name  # fmt: skip
 
 
 def _network_open(info: FileInformation) -> bytes:
