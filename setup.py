@@ -18,6 +18,7 @@ LIBRARIES = {
     "_native/_core": ["uring"],
     "_native/_crypto": ["crypto"],
     "_native/_dirents": [],
+    "_native/_entries": [],
     "_native/_identity": [],
     "_native/_paths": [],
     "_native/_ring": ["uring"],

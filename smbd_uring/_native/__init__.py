@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from smbd_uring._native._values import ValueCache as ValueCacheType
 
 MODULES = (
-    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_files", "_identity", "_message_crypto",
-    "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx", "_steps", "_transport",
-    "_values", "_window", "_work",
+    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_entries", "_files", "_identity",
+    "_message_crypto", "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx",
+    "_steps", "_transport", "_values", "_window", "_work",
 )  # fmt: skip
 """Every compiled module; `setup.py` builds the same ones."""
 
@@ -49,6 +49,9 @@ stat_entries: Callable[..., list[Any] | None] | None = None
 
 read_directory: Callable[[int, type[Any], int], list[Any] | None] | None = None
 """The names in a directory, `_dirents.read_directory`."""
+
+append_entries: Callable[[bytearray, int, int, int, int, list[Any], int], tuple[int, int, int]] | None = None
+"""Lays out entries of a listing, `_entries.append_entries`."""
 
 paths: ModuleType | None = None
 """The combined steps on one file, `_paths`."""
@@ -90,10 +93,11 @@ def _load() -> None:
 
 
 def _load_files() -> None:
-    global stat_entries, read_directory, paths, take_identity, ValueCache
-    from smbd_uring._native import _dirents, _identity, _paths, _statx, _values
+    global stat_entries, read_directory, append_entries, paths, take_identity, ValueCache
+    from smbd_uring._native import _dirents, _entries, _identity, _paths, _statx, _values
 
     stat_entries, read_directory = _statx.stat_entries, _dirents.read_directory
+    append_entries = _entries.append_entries
     paths, take_identity, ValueCache = _paths, _identity.take, _values.ValueCache
 
 

@@ -6,16 +6,14 @@ Knows: facts and opens, and the plain records that `wire.fscc` encodes.  Must no
 from __future__ import annotations
 
 import stat
-from stat import S_IFDIR
 
 from smbd_uring.engine import grants
 from smbd_uring.engine.opens import Open
 from smbd_uring.ports import FileFacts
 from smbd_uring.wire.const import FileAttributes
-from smbd_uring.wire.fscc import DirectoryListing, FileInformation
+from smbd_uring.wire.fscc import FileInformation
 from smbd_uring.wire.names import EPOCH_DIFFERENCE_TICKS, NANOSECONDS_PER_TICK, filetime_from_ns
 
-S_IFMT = 0o170000
 NORMAL = int(FileAttributes.NORMAL)
 
 
@@ -63,10 +61,3 @@ def file_information(opened: Open, facts: FileFacts) -> FileInformation:
     information.current_byte_offset = grants.position_of(opened)
     information.name = "\\" + "\\".join(opened.components)
     return information
-
-
-def append_to_listing(reply: DirectoryListing, name: str, facts: FileFacts) -> bool:
-    """Add one entry; False when it does not fit."""
-    status = facts.status
-    size, allocated = (0, 0) if status.mode & S_IFMT == S_IFDIR else (status.size, status.allocated)
-    return reply.append_file(name, *times_of(facts), size, allocated, facts.attributes or NORMAL, status.inode)

@@ -15,7 +15,7 @@ EVERYBODY = {"smbd_uring", "ports", "limits"}
 """Names and numbers: they import nothing of the project and may be imported anywhere but by the companion."""
 
 ALLOWED = {
-    "wire": {"wire"},
+    "wire": {"wire", "_native"},
     "crypto": {"crypto", "wire", "_native"},
     "engine": {"engine", "crypto", "wire", "config"},
     "filesystem": {"filesystem"},

@@ -8,7 +8,6 @@ from __future__ import annotations
 from smbd_uring import limits
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.information import append_to_listing
 from smbd_uring.engine.listing import Listing
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -45,13 +44,7 @@ async def _next_entries(request: Request, opened: Open, body: QueryDirectoryRequ
     single = bool(body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY)
     count = 0
     while entries := await listing.peek(request.engine):
-        given = 0
-        for entry in entries:
-            if not append_to_listing(reply, entry.name, entry.facts):
-                break
-            given += 1
-            if single:
-                break
+        given = reply.append_files(entries, 1 if single else len(entries))
         listing.advance(given)
         count += given
         if given < len(entries) or single:

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from smbd_uring.ports import Buffer
+from smbd_uring import _native
+from smbd_uring.ports import Buffer, ListedEntry
+from smbd_uring.wire.access import FileAttributes
 from smbd_uring.wire.classes import FileInfoClass
 from smbd_uring.wire.errors import MalformedMessage
-from smbd_uring.wire.names import decode_utf16, encode_utf16
+from smbd_uring.wire.names import decode_utf16, encode_utf16, filetime_from_ns
 
 ENTRY_ALIGNMENT = 8
 _PADDING = bytes(ENTRY_ALIGNMENT)
+_S_IFMT, _S_IFDIR = 0o170000, 0o040000
 _NEXT = struct.Struct("<I")
 _LEAD = struct.Struct("<II")
 
@@ -128,33 +131,31 @@ def encode_directory_entry(info_class: int, entry: DirectoryInformation) -> byte
     return _LEAD.pack(0, entry.file_index) + layout.pack(*fill(entry, len(name))) + name
 
 
-_FILE_COMMON = "<I4xQQQQQQII"
-_FILE_LAYOUTS: dict[int, tuple[struct.Struct, int]] = {
-    FileInfoClass.DIRECTORY: (struct.Struct(_FILE_COMMON), 0),
-    FileInfoClass.FULL_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x"), 0),
-    FileInfoClass.BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x2x24x"), 0),
-    FileInfoClass.ID_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x2x24x2xQ"), 1),
-    FileInfoClass.ID_FULL_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ"), 1),
-    FileInfoClass.ID_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ8x"), 1),
-    FileInfoClass.ID_64_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ"), 1),
-    FileInfoClass.ID_64_EXTD_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQ2x24x"), 1),
-    FileInfoClass.ID_ALL_EXTD_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQQ8x"), 2),
-    FileInfoClass.ID_ALL_EXTD_BOTH_DIRECTORY: (struct.Struct(_FILE_COMMON + "4x4xQQ8x2x24x"), 2),
+_ID_OFFSETS: dict[int, tuple[int, int]] = {
+    FileInfoClass.DIRECTORY: (0, 0),
+    FileInfoClass.FULL_DIRECTORY: (0, 0),
+    FileInfoClass.BOTH_DIRECTORY: (0, 0),
+    FileInfoClass.ID_BOTH_DIRECTORY: (96, 0),
+    FileInfoClass.ID_FULL_DIRECTORY: (72, 0),
+    FileInfoClass.ID_EXTD_DIRECTORY: (72, 0),
+    FileInfoClass.ID_64_EXTD_DIRECTORY: (72, 0),
+    FileInfoClass.ID_64_EXTD_BOTH_DIRECTORY: (72, 0),
+    FileInfoClass.ID_ALL_EXTD_DIRECTORY: (72, 80),
+    FileInfoClass.ID_ALL_EXTD_BOTH_DIRECTORY: (72, 80),
 }
-"""Entries of files that have no extended attributes, short name, reparse tag or index, all of which are zero then; and
-how often their id is in them.  What `DirectoryListing.append` does for them, in one step."""
+"""Where an entry of each class but NAMES has the 64 bits of its file id, once or twice; 0 for nowhere.  All else
+behind its name's length is 0 in a file that has neither extended attributes nor a short name nor a reparse tag."""
 
 
 class DirectoryListing:
     """A listing's buffer of at most `size_max` bytes: entries 8-aligned, each pointing at the next."""
 
-    __slots__ = ("_buffer", "_end", "_fill", "_last", "_layout", "_pack", "_repeats", "_size", "_size_max")
+    __slots__ = ("_buffer", "_end", "_fill", "_ids", "_last", "_layout", "_size", "_size_max")
 
     def __init__(self, info_class: int, size_max: int) -> None:
         self._layout, self._fill = _CLASSES[info_class]
         self._size = _LEAD.size + self._layout.size
-        layout, self._repeats = _FILE_LAYOUTS.get(info_class, (None, 0))
-        self._pack = None if layout is None else layout.pack
+        self._ids = _ID_OFFSETS.get(info_class)
         self._size_max = size_max
         self._buffer = bytearray()
         self._last = -1
@@ -174,27 +175,38 @@ class DirectoryListing:
         self._buffer += lead + self._layout.pack(*self._fill(entry, len(name))) + name + _PADDING[:padding]
         return True
 
-    def append_file(
-        self, file_name: str, creation_time: int, last_access_time: int, last_write_time: int, change_time: int,
-        end_of_file: int, allocation_size: int, file_attributes: int, file_id: int,
-    ) -> bool:  # fmt: skip
-        """Add the entry of a file that has nothing but these; False when it does not fit, and nothing is changed."""
-        pack = self._pack
-        if pack is None:
-            return self.append(DirectoryInformation(file_name))
-        name = encode_utf16(file_name)
-        name_length = len(name)
-        length = self._size + name_length
-        start = len(self._buffer)
-        if start + length > self._size_max:
-            return False
-        padding = -length % ENTRY_ALIGNMENT
-        self._last, self._end = start, start + length
-        self._buffer += pack(
-            length + padding, creation_time, last_access_time, last_write_time, change_time, end_of_file,
-            allocation_size, file_attributes, name_length, *(file_id,) * self._repeats,
-        ) + name + _PADDING[:padding]  # fmt: skip
-        return True
+    def append_files(self, entries: list[ListedEntry], count_max: int) -> int:
+        """Add files that have no extended attributes, short name, reparse tag or index, in their order, at most
+        `count_max` and while they fit.  Result: how many."""
+        if self._ids is None:
+            return self._append_one_by_one(entries, count_max)
+        if _native.append_entries is None:
+            return self._append_in_python(entries, count_max)
+        given, last, end = _native.append_entries(
+            self._buffer, self._size_max, self._size, *self._ids, entries, count_max
+        )
+        if given:
+            self._last, self._end = last, end
+        return given
+
+    def _append_one_by_one(self, entries: list[ListedEntry], count_max: int) -> int:
+        for given, entry in enumerate(entries[:count_max]):
+            if not self.append(DirectoryInformation(entry.name)):
+                return given
+        return min(count_max, len(entries))
+
+    def _append_in_python(self, entries: list[ListedEntry], count_max: int) -> int:
+        for given, (name, (status, attributes, created_ns)) in enumerate(entries[:count_max]):
+            is_directory = status.mode & _S_IFMT == _S_IFDIR
+            entry = DirectoryInformation(
+                name, filetime_from_ns(created_ns), filetime_from_ns(status.accessed_ns),
+                filetime_from_ns(status.modified_ns), filetime_from_ns(status.changed_ns),
+                0 if is_directory else status.size, 0 if is_directory else status.allocated,
+                attributes or FileAttributes.NORMAL, file_id=status.inode,
+            )  # fmt: skip
+            if not self.append(entry):
+                return given
+        return min(count_max, len(entries))
 
     def getvalue(self) -> bytes:
         """The buffer; its last entry points nowhere and is not padded."""

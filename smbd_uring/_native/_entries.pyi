@@ -1,0 +1,12 @@
+from collections.abc import Sequence
+from typing import Any
+
+def append_entries(
+    buffer: bytearray,
+    size_max: int,
+    fixed: int,
+    first_id: int,
+    second_id: int,
+    entries: Sequence[Any],
+    count_max: int,
+) -> tuple[int, int, int]: ...
