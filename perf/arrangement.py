@@ -16,7 +16,7 @@ from smbd_uring.perf.contenders import Contender, Duration, ServerContender
 from smbd_uring.perf.files import READ_FILE, prepare
 from smbd_uring.perf.floor import Floor, build
 from smbd_uring.perf.samba_configuration import Samba
-from smbd_uring.perf.servers import Running, own, samba, share_folder, work_folder
+from smbd_uring.perf.servers import Running, folders, own, samba
 
 OURS = "smbd-uring"
 SAMBAS = {"default": (Samba.DEFAULT,), "tuned": (Samba.TUNED,), "both": (Samba.DEFAULT, Samba.TUNED), "none": ()}
@@ -86,8 +86,7 @@ def arranged(options: argparse.Namespace, *, floor: bool = False) -> Iterator[Ar
     Raises ServerFailedError and FloorFailedError.
     """
     with ExitStack() as stack:
-        work = stack.enter_context(work_folder(options.folder))
-        folder = share_folder(work)
+        work, folder = stack.enter_context(folders(options.folder))
         prepare(folder)
         servers = [stack.enter_context(own(work, folder, options.user, name=OURS, arguments=options.serve_option))]
         for kind in SAMBAS[options.samba]:

@@ -6,9 +6,12 @@ Knows: the commands' names and modules.  Must not know: any command's options.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 COMMANDS = {
     "compare": ("smbd_uring.perf.compare", "cost, throughput and latency against Samba and the floor"),
@@ -51,11 +54,26 @@ def main(argv: Sequence[str], program: str = "python -m perf") -> int:
     from smbd_uring.perf.failures import MeasurementError
 
     try:
-        status: int = module.run(options)
+        with _ended_by_sigterm():
+            status: int = module.run(options)
     except MeasurementError as error:
         print(f"{program} {name}: {error}", file=sys.stderr)
         return 1
     return status
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """While the body runs SIGTERM ends it like an exception, so that the servers it has started are ended too."""
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _usage(program: str) -> str:

@@ -28,7 +28,7 @@ from smbd_uring.perf.pinning import placements
 from smbd_uring.perf.regress_report import charts, table
 from smbd_uring.perf.revision import checked_out, resolve
 from smbd_uring.perf.rounds import Job, Round, run_rounds
-from smbd_uring.perf.servers import PROJECT, own, share_folder, work_folder
+from smbd_uring.perf.servers import PROJECT, folders, own
 from smbd_uring.perf.session import NotAgreedError
 from smbd_uring.perf.tables import complaints, throughput_table
 from smbd_uring.perf.verdict import Costs, Verdict, judge, judge_counts, judge_stored
@@ -83,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
         checkout = None if stored is not None else path.absolute()
         if checkout is not None and not path.is_dir():
             checkout = stack.enter_context(checked_out(options.against))
-        work = stack.enter_context(work_folder(options.folder))
-        folder = share_folder(work)
+        work, folder = stack.enter_context(folders(options.folder))
         prepare(folder)
         done = _measure(options, jobs, work, folder, checkout)
         new, again = costs(done, OURS), costs(done, AGAIN)

@@ -19,7 +19,7 @@ from smbd_uring.perf.matrix import numbers, rate
 from smbd_uring.perf.pinning import placements
 from smbd_uring.perf.ratios import ratio
 from smbd_uring.perf.rounds import Job, Round, of, run_rounds, series
-from smbd_uring.perf.servers import own, share_folder, work_folder
+from smbd_uring.perf.servers import folders, own
 from smbd_uring.perf.tables import complaints, cpu, jobs_of, markdown, middle, number
 from smbd_uring.perf.workloads import PROTECTIONS
 
@@ -42,8 +42,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     names = [f"rings-{rings}" for rings in options.rings]
     with ExitStack() as stack:
-        work = stack.enter_context(work_folder(options.folder))
-        folder = share_folder(work)
+        work, folder = stack.enter_context(folders(options.folder))
         prepare(folder)
         contenders = [
             ServerContender(stack.enter_context(

@@ -59,25 +59,24 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def work_folder(parent: Path | None = None) -> Iterator[Path]:
-    """A temporary folder that every user may enter, below `parent` or where temporary files are; removed at the end.
+def folders(parent: Path | None = None) -> Iterator[tuple[Path, Path]]:
+    """Two temporary folders, removed at the end: for what servers keep, and one behind the share, open to everybody.
 
-    The file system matters: on tmpfs a read by the ring is not done at once but handed to a kernel thread.
+    The share is made below `parent` (default: where temporary files are).  Its file system matters: on tmpfs a read by
+    the ring is not done at once but handed to a kernel thread.  What servers keep lies where names are short, because
+    a socket's may not be long.
     """
-    path = Path(tempfile.mkdtemp(prefix="smbd-uring-perf-", dir=parent))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.ExitStack() as made:
+        work = Path(made.enter_context(_temporary(None)))
+        share = Path(made.enter_context(_temporary(parent))) / "share"
+        for folder, mode in ((work, 0o755), (share.parent, 0o755), (share, 0o777)):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)  # not mkdir's mode: the umask would cut it
+        yield work, share
 
 
-def share_folder(work: Path) -> Path:
-    """Make the folder behind the share, which every user may write to."""
-    folder = work / "share"
-    folder.mkdir()
-    os.chmod(folder, 0o777)  # not mkdir's mode: the umask would cut it
-    return folder
+def _temporary(parent: Path | None) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="smbd-uring-perf-", dir=parent, ignore_cleanup_errors=True)
 
 
 @contextlib.contextmanager

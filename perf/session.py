@@ -99,6 +99,7 @@ class Connection:
         self.transport = SocketTransport(target.address, target.port, number)
         self.client = FileClient(self.transport)
         self.protection = protection
+        self.is_lent = False
         try:
             self._enter(target)
         except ConnectionEnded as error:
@@ -126,21 +127,27 @@ class Connection:
 
     def lend_socket(self) -> int:
         """The descriptor, for whoever receives by itself: it blocks, but not for ever."""
+        self.is_lent = True
         self.transport.socket.setblocking(True)
         self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, TIMEVAL.pack(0, WAIT_US))
         return self.transport.socket.fileno()
 
     def take_back(self, next_message_id: int, credits: int) -> None:
         """The client goes on where whoever borrowed the socket stopped."""
+        self.is_lent = False
         self.transport.socket.settimeout(ANSWER_TIMEOUT_S)
         self.client.next_message_id = next_message_id
         self.client.credits = credits
 
     def leave(self) -> None:
-        """Out of the tree and the session, answers included, and close."""
+        """Out of the tree and the session, answers included, and close.
+
+        A connection that was lent and not given back is closed as it is: nobody knows what is under way on it.
+        """
         with suppress(OSError, ConnectionEnded):
-            self.client.tree_disconnect()
-            self.client.log_off()
+            if not self.is_lent:
+                self.client.tree_disconnect()
+                self.client.log_off()
         self.transport.close()
 
     def __enter__(self) -> Connection:

@@ -22,7 +22,7 @@ from smbd_uring.perf.guest.fio import JOBS, MOUNTS, FioJob, make_file, mounted, 
 from smbd_uring.perf.guest.ksmbd import ksmbd
 from smbd_uring.perf.ratios import ratio
 from smbd_uring.perf.samba_configuration import Samba
-from smbd_uring.perf.servers import own, samba, share_folder, work_folder
+from smbd_uring.perf.servers import folders, own, samba
 from smbd_uring.perf.tables import markdown, number
 
 USER = "daemon"
@@ -54,8 +54,7 @@ def measure(folder: Path, protection: str, rounds: int, seconds: float) -> dict[
     Raises ServerFailedError, FioError.
     """
     with ExitStack() as stack:
-        work = stack.enter_context(work_folder(folder))
-        share = share_folder(work)
+        work, share = stack.enter_context(folders(folder))
         make_file(share)
         servers = [
             stack.enter_context(own(work, share, USER, name=OURS)),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from smbd_uring.perf import command_line, document
 from smbd_uring.perf.compare import OURS
+from smbd_uring.perf.servers import PROJECT
 
 
 def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +37,20 @@ def test_a_comparison_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
     # Whatever the machine does: SMB cannot be cheaper than the bare bytes.
     assert min(costs["samba-tuned"]["read-4k, plain, same"]) > min(costs["floor"]["read-4k, plain, same"])
     assert "floor" in record["conclusions"] and "samba-tuned" in record["conclusions"]
+
+
+def test_a_comparison_that_is_ended_leaves_no_server_behind(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "perf", "compare", "--workloads", "echo", "--samba", "tuned", "--seconds", "60",
+        "--folder", str(tmp_path),
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "echo" in process.stderr.readline()
+        servers = psutil.Process(process.pid).children(recursive=True)
+        assert {"smbd"} < {server.name() for server in servers}
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(servers, timeout=10)
+    assert alive == []
+    assert list(tmp_path.iterdir()) == []

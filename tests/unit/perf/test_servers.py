@@ -15,7 +15,7 @@ from smbd_uring.perf.held import hold
 from smbd_uring.perf.many_connections import source_address
 from smbd_uring.perf.pinning import pin_tree
 from smbd_uring.perf.samba_configuration import PRIVATE_FOLDERS, Samba, smb_conf
-from smbd_uring.perf.servers import LOOPBACK, own, samba, share_folder, work_folder
+from smbd_uring.perf.servers import LOOPBACK, folders, own, samba
 from smbd_uring.perf.session import Connection
 
 CONNECTIONS = 300
@@ -72,7 +72,7 @@ def test_both_let_the_client_choose_signing_and_encryption_as_we_do(kind: Samba,
 
 def test_a_pinned_server_runs_on_that_core_with_all_its_threads_and_children() -> None:
     core = min(os.sched_getaffinity(0))
-    with work_folder() as work, own(work, share_folder(work), "daemon") as running:
+    with folders() as (work, share), own(work, share, "daemon") as running:
         pin_tree(running.pid, {core})
         threads = [int(name) for name in os.listdir(f"/proc/{running.pid}/task")]
         children = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True).stdout.split()
@@ -81,7 +81,7 @@ def test_a_pinned_server_runs_on_that_core_with_all_its_threads_and_children() -
 
 
 def test_connections_from_many_addresses_are_held() -> None:
-    with work_folder() as work, own(work, share_folder(work), "daemon") as running:
+    with folders() as (work, share), own(work, share, "daemon") as running:
         found = hold(LOOPBACK, running.port, CONNECTIONS, 0.0)
     assert (found.wanted, found.answered, found.held) == (CONNECTIONS, CONNECTIONS, CONNECTIONS)
 
@@ -94,7 +94,7 @@ def test_addresses_are_enough_for_a_hundred_thousand() -> None:
 
 def test_every_connection_is_a_client_of_its_own() -> None:
     """Samba has a process for each client; were they one client's, it would serve them all with a single process."""
-    with work_folder() as work, samba(Samba.DEFAULT, work, share_folder(work), "daemon") as running:
+    with folders() as (work, share), samba(Samba.DEFAULT, work, share, "daemon") as running:
         before = len(psutil.Process(running.pid).children(recursive=True))
         with ExitStack() as held:
             for number in range(3):
