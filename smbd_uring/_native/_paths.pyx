@@ -59,6 +59,8 @@ cdef struct open_how:
 
 cdef enum:
     SYS_OPENAT2 = 437
+    SYS_FACCESSAT2 = 439
+    AT_EACCESS = 0x200
     AT_REMOVEDIR = 0x200
     # "/proc/self/fd/", a number, NUL.
     PATH_BYTES = 32
@@ -263,6 +265,16 @@ def reopen(int descriptor, uint64_t flags):
     if number:
         raise failure(number)
     return opened
+
+
+def check_access(int descriptor, int mode):
+    """faccessat2 of the file behind any descriptor, as the thread's effective identity.  Raises OSError."""
+    cdef int number = 0
+    with nogil:
+        if syscall(SYS_FACCESSAT2, descriptor, "", mode, AT_EMPTY_PATH | AT_EACCESS) < 0:
+            number = errno
+    if number:
+        raise failure(number)
 
 
 def close_small(int descriptor, int64_t bytes_max):

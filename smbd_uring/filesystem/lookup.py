@@ -126,11 +126,25 @@ async def find_directory(
 ) -> tuple[Components, Handle]:
     """The directory at `components`: its path as it is on disk and an O_PATH handle, which the caller closes.
     Raises PathMissing when it does not exist or is something else."""
+    on_disk, found = await _find_directory(root, index, components, credentials)
+    return on_disk, found.handle
+
+
+async def find_opened_directory(
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
+) -> LookedUp:
+    """As `find_directory`: the handle, and the directory's status."""
+    return (await _find_directory(root, index, components, credentials))[1]
+
+
+async def _find_directory(
+    root: ShareRoot, index: NameIndex, components: Components, credentials: Credentials
+) -> tuple[Components, LookedUp]:
     refuse_vetoed(root, components)
     on_disk, found = await _find(root, index, components, credentials, os.O_PATH | os.O_DIRECTORY, b"")
     if found is None:
         raise _missing(errno.ENOENT)
-    return on_disk, found.handle
+    return on_disk, found
 
 
 async def find_name(

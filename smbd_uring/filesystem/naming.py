@@ -18,7 +18,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from smbd_uring.filesystem.handles import Opened, close
-from smbd_uring.filesystem.lookup import Components, encode_path, find_directory, find_name, open_beneath, resolve_flags
+from smbd_uring.filesystem.lookup import (
+    Components,
+    encode_path,
+    find_directory,
+    find_name,
+    find_opened_directory,
+    open_beneath,
+    resolve_flags,
+)
 from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
 from smbd_uring.limits import TEMPORARY_NAMES_MAX
@@ -161,21 +169,23 @@ async def may_delete(
     """`ports.Filesystem.may_delete`.  The root itself never."""
     if not components:
         return False
-    async with _place(root, index, components, credentials) as place:
-        try:
-            await CheckAccess(place.handle, os.W_OK | os.X_OK, credentials)
-        except OSError as failure:
-            if failure.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                return False
-            raise
-        parent = await Stat(place.handle)
-        if not parent.mode & stat.S_ISVTX:
+    encode_component(components[-1])
+    found = await find_opened_directory(root, index, components[:-1], credentials)
+    try:
+        await CheckAccess(found.handle, os.W_OK | os.X_OK, credentials)
+        if not found.status.mode & stat.S_ISVTX:
             return True
         owner = facts.status.uid
         with contextlib.suppress(OSError):
             # The entry's own owner: a symlink's may be another than its target's.
-            owner = (await Stat(place.handle, place.encoded)).uid
-        return credentials.uid in (0, owner, parent.uid)
+            owner = (await Stat(found.handle, encode_component(components[-1]), credentials)).uid
+        return credentials.uid in (0, owner, found.status.uid)
+    except OSError as failure:
+        if failure.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return False
+        raise
+    finally:
+        await close(found.handle)
 
 
 @contextlib.asynccontextmanager

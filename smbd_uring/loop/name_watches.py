@@ -36,8 +36,8 @@ _WANTED: Final = _APPEARS | _IN_MOVED_FROM | _IN_DELETE | _IN_ONLYDIR
 _EVENT: Final = struct.Struct("=iIII")
 """struct inotify_event: watch, mask, cookie, length of the name that follows, padded by NULs."""
 
-_READ_BYTES: Final = 64 * 1024
-_NOTHING: Final = bytes(4)
+_COUNT: Final = struct.Struct("=i")
+_NO_COUNT: Final = _COUNT.pack(0)
 
 _library = ctypes.CDLL(None, use_errno=True)
 
@@ -66,27 +66,27 @@ class NameWatches:
 
     def take(self) -> list[NameChange] | None:
         """Perform `ports.TakeNameChanges`."""
-        if self._descriptor is None or fcntl.ioctl(self._descriptor, termios.FIONREAD, _NOTHING) == _NOTHING:
+        if self._descriptor is None:
+            return []
+        (waiting,) = _COUNT.unpack(fcntl.ioctl(self._descriptor, termios.FIONREAD, _NO_COUNT))
+        if not waiting:
             return []
         changes: list[NameChange] = []
         is_complete = True
-        while True:
-            try:
-                events = os.read(self._descriptor, _READ_BYTES)
-            except BlockingIOError:
-                return changes if is_complete else None
-            position = 0
-            while position < len(events):
-                watch, mask, _cookie, length = _EVENT.unpack_from(events, position)
-                position += _EVENT.size
-                if mask & _IN_Q_OVERFLOW:
-                    is_complete = False
-                elif mask & _IN_IGNORED:
-                    changes.append(NameChange(watch, b"", False))
-                elif length:
-                    name = events[position : events.index(0, position)]
-                    changes.append(NameChange(watch, name, bool(mask & _APPEARS)))
-                position += length
+        events = os.read(self._descriptor, waiting)
+        position = 0
+        while position < len(events):
+            watch, mask, _cookie, length = _EVENT.unpack_from(events, position)
+            position += _EVENT.size
+            if mask & _IN_Q_OVERFLOW:
+                is_complete = False
+            elif mask & _IN_IGNORED:
+                changes.append(NameChange(watch, b"", False))
+            elif length:
+                name = events[position : events.index(0, position)]
+                changes.append(NameChange(watch, name, bool(mask & _APPEARS)))
+            position += length
+        return changes if is_complete else None
 
     def close(self) -> None:
         """End all watches."""

@@ -84,6 +84,11 @@ def reopen(handle: Handle, flags: int) -> Handle:
     return Handle(libc.openat2(libc.AT_FDCWD, arguments.magic_path(handle), flags, 0, 0))
 
 
+def check_access(handle: Handle, mode: int) -> None:
+    """Perform `ports.CheckAccess` as whoever the thread is.  Raises OSError."""
+    (libc.faccessat2 if _native.paths is None else _native.paths.check_access)(handle, mode)
+
+
 def close_small(handle: Handle, bytes_max: int) -> bool:
     """Close a handle unless that may free more than `bytes_max` of a file that has no name left.
 

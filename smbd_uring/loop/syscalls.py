@@ -131,7 +131,7 @@ def _stat_volume(effect: StatVolume) -> VolumeStatus:
 
 
 def _check_access(effect: CheckAccess) -> None:
-    libc.faccessat2(effect.handle, effect.mode)
+    paths.check_access(effect.handle, effect.mode)
 
 
 def _truncate(effect: Truncate) -> None:
