@@ -223,6 +223,9 @@ INLINE_NAMES_MAX: Final = 4096
 RINGS_MAX: Final = 4
 """Ring threads by default: beyond this a network card is busy before they are."""
 
+CREW_THREADS: Final = 2
+"""Threads that sign and seal large messages: they wait for work and cost nothing without."""
+
 PERSONALITIES_MAX: Final = 256
 """Identities registered with the ring at a time; the kernel's table holds 65,535, a busy server has
 dozens."""

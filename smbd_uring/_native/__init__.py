@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smbd_uring._native._crew import CryptographyCrew
     from smbd_uring._native._message_crypto import Opener as OpenerType
     from smbd_uring._native._message_crypto import Sealer as SealerType
     from smbd_uring._native._message_crypto import Signer as SignerType
@@ -23,10 +24,33 @@ if TYPE_CHECKING:
     from smbd_uring._native._values import ValueCache as ValueCacheType
 
 MODULES = (
-    "_answers", "_buffers", "_connection", "_core", "_crypto", "_dirents", "_entries", "_files", "_identity",
-    "_message_crypto", "_operation", "_paths", "_plane", "_pool", "_receive", "_ring", "_send", "_serve", "_statx",
-    "_steps", "_transport", "_values", "_window", "_work",
-)  # fmt: skip
+    "_answers",
+    "_buffers",
+    "_connection",
+    "_core",
+    "_crew",
+    "_crypto",
+    "_dirents",
+    "_entries",
+    "_files",
+    "_identity",
+    "_message_crypto",
+    "_operation",
+    "_paths",
+    "_plane",
+    "_plane_connection",
+    "_pool",
+    "_receive",
+    "_ring",
+    "_send",
+    "_serve",
+    "_statx",
+    "_steps",
+    "_transport",
+    "_values",
+    "_window",
+    "_work",
+)
 """Every compiled module; `setup.py` builds the same ones."""
 
 StatFields = tuple[int, int, int, int, int, int, int, int, int, int, int, int | None]
@@ -43,6 +67,9 @@ Ring: type[RingType] | None = None
 
 make_plane: type[DataPlane] | None = None
 """Makes a data plane on a ring; there with the ring, or neither is."""
+
+make_crew: type[CryptographyCrew] | None = None
+"""Makes what threads for large messages run; there with the ring, too."""
 
 stat_entries: Callable[..., list[Any] | None] | None = None
 """Facts of many names of a directory, `_statx.stat_entries`."""
@@ -102,10 +129,10 @@ def _load_files() -> None:
 
 
 def _load_ring() -> None:
-    global Ring, make_plane
-    from smbd_uring._native import _plane, _ring
+    global Ring, make_plane, make_crew
+    from smbd_uring._native import _crew, _plane, _ring
 
-    Ring, make_plane = _ring.Ring, _plane.DataPlane
+    Ring, make_plane, make_crew = _ring.Ring, _plane.DataPlane, _crew.CryptographyCrew
 
 
 def _load_crypto() -> None:

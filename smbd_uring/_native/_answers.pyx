@@ -21,7 +21,8 @@ cdef uint64_t NONCES_MAX = <uint64_t>-1
 
 
 cdef bint finish_message(
-    Connection *connection, Step *step, uint8_t *message, size_t bytes, uint32_t status, uint32_t next_command
+    Connection *connection, Step *step, Keys *keys, uint8_t *message, size_t bytes, uint32_t status,
+    uint32_t next_command,
 ) noexcept nogil:
     # Header and signature of an answer of `bytes`, its body being there.
     cdef uint32_t flags = FLAG_SERVER_TO_REDIR | (step.message.flags & FLAG_RELATED_OPERATIONS)
@@ -39,35 +40,36 @@ cdef bint finish_message(
     segment.iov_base = message
     segment.iov_len = bytes
     return sign_message(
-        step.session.signer, &segment, 1, step.message.message_id, NONCE_FROM_SERVER, message + SIGNATURE_OFFSET
+        keys.signer, &segment, 1, step.message.message_id, NONCE_FROM_SERVER, message + SIGNATURE_OFFSET
     ) == 0
 
 
-cdef bint finish_frame(Session *session, uint8_t *room, size_t bytes, uint64_t sealed_by) noexcept nogil:
+cdef bint finish_frame(Keys *keys, uint8_t *room, size_t bytes, uint64_t sealed_by) noexcept nogil:
     # Seal `bytes` of messages, which begin behind the head, and say how long the frame is.
     cdef uint8_t *transform = room + PREFIX_BYTES
     cdef iovec segment
     if not sealed_by:
         store_prefix(room, bytes)
         return True
-    if session.sealer is NULL or session.nonce_counter == NONCES_MAX:
+    if keys.sealer is NULL or keys.nonce_counter == NONCES_MAX:
         return False
     store_prefix(room, TRANSFORM_BYTES + bytes)
     store_transform(transform, bytes, sealed_by)
     memset(transform + TRANSFORM_AUTHENTICATED_OFFSET, 0, 16)
-    store64(transform + TRANSFORM_AUTHENTICATED_OFFSET, session.nonce_counter)
-    memcpy(transform + TRANSFORM_AUTHENTICATED_OFFSET + 8, session.nonce_prefix, 4)
-    session.nonce_counter += 1
+    store64(transform + TRANSFORM_AUTHENTICATED_OFFSET, keys.nonce_counter)
+    memcpy(transform + TRANSFORM_AUTHENTICATED_OFFSET + 8, keys.nonce_prefix, 4)
+    keys.nonce_counter += 1
     segment.iov_base = transform + TRANSFORM_BYTES
     segment.iov_len = bytes
     return seal_message(
-        session.sealer, transform + TRANSFORM_AUTHENTICATED_OFFSET, transform + TRANSFORM_AUTHENTICATED_OFFSET,
+        keys.sealer, transform + TRANSFORM_AUTHENTICATED_OFFSET, transform + TRANSFORM_AUTHENTICATED_OFFSET,
         TRANSFORM_AUTHENTICATED_BYTES, &segment, 1, transform + TRANSFORM_BYTES, transform + 4,
     ) == 0
 
 
 cdef void account(Connection *connection, Step *step, uint32_t count) noexcept nogil:
     # The step is answered and `count` bytes of its file were read or written.  `connection.lock` held.
+    connection.turn_bytes += count
     connection.plane.served[step.message.command] += 1
     if step.grant is NULL:
         return
@@ -86,14 +88,21 @@ cdef void answer(
 ) noexcept nogil:
     # Complete the answer to a frame of one request, its `body` bytes being in `room` where they belong, and queue it.
     cdef uint8_t *message = room + head_bytes(sealed_by)
-    cdef bint done = finish_message(connection, step, message, HEADER_BYTES + body, status, 0)
-    done = done and finish_frame(step.session, room, HEADER_BYTES + body, sealed_by)
+    cdef Keys *keys = &step.session.keys
+    cdef bint done = finish_message(connection, step, keys, message, HEADER_BYTES + body, status, 0)
+    done = done and finish_frame(keys, room, HEADER_BYTES + body, sealed_by)
+    queue_answer(connection, step, segment, head_bytes(sealed_by) + HEADER_BYTES + body, count, is_queued, done)
+
+
+cdef void queue_answer(
+    Connection *connection, Step *step, Segment *segment, size_t bytes, uint32_t count, bint is_queued, bint done
+) noexcept nogil:
     pthread_mutex_lock(&connection.lock)
     if done:
         if is_queued:
-            commit(connection, segment, head_bytes(sealed_by) + HEADER_BYTES + body)
+            commit(connection, segment, bytes)
         else:
-            segment.end = head_bytes(sealed_by) + HEADER_BYTES + body
+            segment.end = bytes
             append_segment(connection, segment)
     account(connection, step, count)
     pthread_mutex_unlock(&connection.lock)

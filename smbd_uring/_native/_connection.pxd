@@ -6,6 +6,7 @@
 #   [plane]   the plane's thread alone
 #   [lock]    either thread, with `connection.lock` held
 #   [mail]    either thread, with `plane.lock` held
+#   [crew]    a thread of the crew that does a job, see `_crew.pyx`
 # Where one thread runs both, the locks are never contended.  `plane.lock` may be taken with `connection.lock` held,
 # never the other way round.
 
@@ -23,6 +24,13 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_destroy(pthread_mutex_t *mutex)
     int pthread_mutex_lock(pthread_mutex_t *mutex)
     int pthread_mutex_unlock(pthread_mutex_t *mutex)
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_cond_init(pthread_cond_t *condition, const void *attributes)
+    int pthread_cond_destroy(pthread_cond_t *condition)
+    int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+    int pthread_cond_signal(pthread_cond_t *condition)
+    int pthread_cond_broadcast(pthread_cond_t *condition)
 
 cdef extern from "<errno.h>" nogil:
     int ECANCELED
@@ -48,6 +56,17 @@ cdef struct Device:
     int64_t slow_until
 
 
+cdef struct Keys:
+    # What one thread signs and seals with at a time.  Owned by the session.
+    # `signer` is NULL for guests, `opener` and `sealer` without encryption.
+    SigningKey *signer
+    SealingKey *opener
+    SealingKey *sealer
+    uint64_t nonce_counter
+    # The second part of every nonce of `sealer`: no other sealer of the same key has the same.
+    uint8_t nonce_prefix[4]
+
+
 cdef struct Session:
     # Keys of one session, as long as the engine knows it.  Owned by the connection; freed by the plane's thread.
     Session *next
@@ -55,14 +74,36 @@ cdef struct Session:
     uint64_t session_id
     bint signing_required
     bint encrypt_data
-    # Owned; [plane].  `signer` is NULL for guests, `opener` and `sealer` without encryption.
-    SigningKey *signer
-    SealingKey *opener
-    SealingKey *sealer
-    uint64_t nonce_counter
-    uint8_t nonce_prefix[4]
+    # [plane]
+    Keys keys
+    # [crew] For large messages, by whichever thread of the crew holds `crew_lock`.  Empty without a crew.
+    Keys crew_keys
+    pthread_mutex_t crew_lock
+    # [plane] Jobs of the crew that use it.
+    unsigned jobs
     # [lock] False: requests of this session are the engine's to answer.
     bint is_served
+
+
+cdef struct Job:
+    # Cryptography of a large message, done by a crew.  Lives at the start of a block of the plane's pool.
+    Job *next
+    # Set by whoever does it: 1 done, 0 the message is not what it should be, -1 failed.
+    int result
+    int kind
+    # Referenced; and counted in `session.jobs`.
+    Connection *connection
+    Session *session
+    Block *block
+
+
+cdef struct Crew:
+    # Threads that do jobs for any number of planes.  Owned by its Python object, which outlives the planes.
+    pthread_mutex_t lock
+    pthread_cond_t work_is_there
+    Job *first
+    Job *last
+    bint stop_wanted
 
 
 cdef struct Grant:
@@ -190,6 +231,10 @@ cdef struct Connection:
     bint is_polling
     bint is_cancelled
     bint peer_finished
+    # A frame of it is with the crew; the next one waits.
+    bint is_with_crew
+    # Payload that was served since it was last looked at; others come first when it is much.
+    size_t turn_bytes
     # The peer broke the protocol: nothing it sends counts any more.
     bint is_broken
     bint is_closed
@@ -232,6 +277,8 @@ cdef struct Plane:
     int engine_wakeup
     int plane_wakeup
     size_t bytes_max
+    # NULL without one.
+    Crew *crew
     # Owned; the engine's thread alone follows and extends the list.
     Device *devices
     # [plane]
@@ -247,6 +294,8 @@ cdef struct Plane:
     Event *last_event
     bint engine_told
     Connection *first_mail
+    # Jobs that the crew has done.
+    Job *done_jobs
     # Connections whose sockets are not closed yet.
     unsigned open_connections
     bint is_asleep
@@ -286,6 +335,8 @@ cdef void mark_dirty(Connection *connection) noexcept nogil
 
 cdef Session *find_session(Connection *connection, uint64_t session_id) noexcept nogil
 cdef void session_free(Session *session) noexcept nogil
+# Wake the plane's thread if it sleeps.
+cdef void wake_plane(Plane *plane) noexcept nogil
 # Out of the connection's table; the plane's thread frees it.
 cdef void bury_session(Connection *connection, Session *session) noexcept nogil
 cdef Grant *find_grant(Connection *connection, uint64_t volatile_id) noexcept nogil

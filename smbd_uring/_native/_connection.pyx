@@ -94,7 +94,14 @@ cdef void free_dead(Plane *plane) noexcept nogil:
     pthread_mutex_unlock(&plane.lock)
     while sessions is not NULL:
         session, sessions = sessions, sessions.next
-        session_free(session)
+        if session.jobs:
+            # The crew still uses its keys.
+            pthread_mutex_lock(&plane.lock)
+            session.next = plane.dead_sessions
+            plane.dead_sessions = session
+            pthread_mutex_unlock(&plane.lock)
+        else:
+            session_free(session)
     while grants is not NULL:
         grant, grants = grants, grants.next
         free(grant)
@@ -137,14 +144,20 @@ cdef bint post_event(
 
 cdef void post_mail(Connection *connection) noexcept nogil:
     cdef Plane *plane = connection.plane
-    cdef uint64_t one = 1
-    cdef bint wake
     pthread_mutex_lock(&plane.lock)
     if not connection.has_mail:
         connection.has_mail = True
         connection.references += 1
         connection.next_mail = plane.first_mail
         plane.first_mail = connection
+    pthread_mutex_unlock(&plane.lock)
+    wake_plane(plane)
+
+
+cdef void wake_plane(Plane *plane) noexcept nogil:
+    cdef uint64_t one = 1
+    cdef bint wake
+    pthread_mutex_lock(&plane.lock)
     wake = plane.is_asleep
     plane.is_asleep = False
     pthread_mutex_unlock(&plane.lock)
@@ -177,10 +190,16 @@ cdef Session *find_session(Connection *connection, uint64_t session_id) noexcept
 
 
 cdef void session_free(Session *session) noexcept nogil:
-    signing_key_free(session.signer)
-    sealing_key_free(session.opener)
-    sealing_key_free(session.sealer)
+    keys_free(&session.keys)
+    keys_free(&session.crew_keys)
+    pthread_mutex_destroy(&session.crew_lock)
     free(session)
+
+
+cdef void keys_free(Keys *keys) noexcept nogil:
+    signing_key_free(keys.signer)
+    sealing_key_free(keys.opener)
+    sealing_key_free(keys.sealer)
 
 
 cdef void bury_session(Connection *connection, Session *session) noexcept nogil:

@@ -32,6 +32,8 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     # While the rest of a large frame is received, be woken for so many bytes at once.
     WAKING_BYTES_MAX = 262144
+    # Payload that one connection gets served in one go, before the others have their turn.
+    TURN_BYTES_MAX = 1048576
     # After a frame of this size the next is expected to be as large.
     LARGE_FRAME_BYTES = 32768
     # Enough for all headers of a sealed WRITE; payload that is received along with them is copied.
@@ -51,6 +53,7 @@ cdef bint may_serve(Connection *connection) noexcept nogil:
     held = connection.bytes_queued + connection.bytes_in_work
     wanted = (
         connection.reading_wanted
+        and not connection.is_with_crew
         and held <= connection.queue_bytes_max
         and connection.bytes_handed <= HANDED_BYTES_MAX
         and (plane.pool.bytes_taken <= plane.bytes_max or held == 0)
@@ -101,6 +104,9 @@ cdef size_t take_bytes(Connection *connection, uint8_t *data, size_t bytes) noex
             position += count
             if connection.prefix_filled < PREFIX_BYTES or not begin_frame(connection):
                 continue
+        if connection.turn_bytes > TURN_BYTES_MAX:
+            mark_dirty(connection)
+            return position
         if not may_serve(connection):
             return position
         if bytes - position < connection.frame_bytes:

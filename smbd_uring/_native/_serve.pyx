@@ -22,7 +22,8 @@ from smbd_uring._native._connection cimport (
 from smbd_uring._native._pool cimport pool_give, pool_take
 from smbd_uring._native._smb2 cimport *
 from smbd_uring._native._steps cimport Step, begin_steps, give_up, hand_over, open_frame
-from smbd_uring._native._work cimport SERVED_DONE, start_work
+from smbd_uring._native._crew cimport give_frame_to_crew, is_for_crew
+from smbd_uring._native._work cimport SERVED_DONE, SERVED_KEPT, start_work
 
 cdef enum:
     # Below this a file's bytes are cheaper copied than handed from the page cache to the socket page by page.
@@ -30,17 +31,23 @@ cdef enum:
 
 
 cdef Served serve_frame(Connection *connection, uint8_t *frame, size_t bytes, Block *owner) noexcept nogil:
-    cdef Step steps[MESSAGES_MAX]
     cdef Transform opened
-    cdef uint64_t sealed_by = 0
-    cdef int count
-    if is_sealed(frame, bytes):
-        if not open_frame(connection, frame, bytes, &opened):
-            if opened.session_id == 0:
-                hand_over(connection, frame, bytes, 0, False)
-            return SERVED_DONE
-        sealed_by, frame, bytes = opened.session_id, opened.message, opened.bytes
-    count = begin_steps(connection, frame, bytes, sealed_by, steps)
+    if owner is not NULL and give_frame_to_crew(connection, frame, bytes, owner):
+        return SERVED_KEPT
+    if not is_sealed(frame, bytes):
+        return serve_opened(connection, frame, bytes, 0, False, owner)
+    if open_frame(connection, frame, bytes, &opened):
+        return serve_opened(connection, opened.message, opened.bytes, opened.session_id, False, owner)
+    if opened.session_id == 0:
+        hand_over(connection, frame, bytes, 0, False)
+    return SERVED_DONE
+
+
+cdef Served serve_opened(
+    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, bint is_verified, Block *owner
+) noexcept nogil:
+    cdef Step steps[MESSAGES_MAX]
+    cdef int count = begin_steps(connection, frame, bytes, sealed_by, is_verified, steps)
     if count == 0:
         if not connection.is_broken:
             hand_over(connection, frame, bytes, sealed_by, False)
@@ -80,6 +87,8 @@ cdef Served serve_read(
     if not sealed_by and not step.signs and step.operation.length >= FILE_SEGMENT_BYTES_MIN:
         if queue_file_read(connection, step):
             return SERVED_DONE
+    if is_for_crew(connection, step, sealed_by, step.operation.length):
+        return start_work(connection, step, frame, bytes, sealed_by, NULL)
     room = reserve(connection, head + HEADER_BYTES + READ_RESPONSE_BYTES + step.operation.length, &segment)
     if room is NULL:
         give_up(connection, step, 1, frame, bytes, sealed_by)
@@ -113,7 +122,7 @@ cdef bint queue_file_read(Connection *connection, Step *step) noexcept nogil:
         pool_give(&connection.plane.pool, block)
         return False
     store_read_response(room + PREFIX_BYTES + HEADER_BYTES, <uint32_t>count)
-    finish_message(connection, step, room + PREFIX_BYTES, 0, STATUS_SUCCESS, 0)
+    finish_message(connection, step, &step.session.keys, room + PREFIX_BYTES, 0, STATUS_SUCCESS, 0)
     store_prefix(room, HEADER_BYTES + READ_RESPONSE_BYTES + count)
     pages = <Segment *>block.data
     memset(pages, 0, sizeof(Segment))
@@ -219,11 +228,11 @@ cdef Served serve_compound(
     position = 0
     for index in range(count):
         done = done and finish_message(
-            connection, &steps[index], room + head + position, lengths[index], statuses[index],
-            <uint32_t>lengths[index] if index < count - 1 else 0,
+            connection, &steps[index], &steps[index].session.keys, room + head + position, lengths[index],
+            statuses[index], <uint32_t>lengths[index] if index < count - 1 else 0,
         )
         position += lengths[index]
-    done = done and finish_frame(steps[0].session, room, position, sealed_by)
+    done = done and finish_frame(&steps[0].session.keys, room, position, sealed_by)
     pthread_mutex_lock(&connection.lock)
     if done:
         commit(connection, segment, head + position)

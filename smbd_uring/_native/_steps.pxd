@@ -22,7 +22,7 @@ cdef bint open_frame(Connection *connection, uint8_t *frame, size_t bytes, Trans
 # Check a frame's requests and begin them: their ids are taken, their grants in flight.  Result: how many there are; 0
 # when nothing was begun and the engine has to see to the frame, or the connection is broken.
 cdef int begin_steps(
-    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, Step *steps
+    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, bint is_verified, Step *steps
 ) noexcept nogil
 # Give a frame to the engine.
 cdef void hand_over(

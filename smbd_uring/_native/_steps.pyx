@@ -42,13 +42,13 @@ cdef bint open_frame(Connection *connection, uint8_t *frame, size_t bytes, Trans
     pthread_mutex_lock(&connection.lock)
     session = find_session(connection, opened.session_id)
     pthread_mutex_unlock(&connection.lock)
-    if session is NULL or session.opener is NULL:
+    if session is NULL or session.keys.opener is NULL:
         opened.session_id = 0
         return False
     segment.iov_base = opened.message
     segment.iov_len = opened.bytes
     if open_message(
-        session.opener, opened.nonce, frame + TRANSFORM_AUTHENTICATED_OFFSET, TRANSFORM_AUTHENTICATED_BYTES,
+        session.keys.opener, opened.nonce, frame + TRANSFORM_AUTHENTICATED_OFFSET, TRANSFORM_AUTHENTICATED_BYTES,
         &segment, 1, opened.message, opened.tag,
     ) == 1:
         return True
@@ -88,7 +88,7 @@ cdef int find_steps(
         else:
             if step.session.encrypt_data:
                 return 0
-            if step.session.signer is not NULL:
+            if step.session.keys.signer is not NULL:
                 step.signs = step.message.flags & FLAG_SIGNED or step.session.signing_required
                 if step.signs and not step.message.flags & FLAG_SIGNED:
                     return 0
@@ -106,7 +106,7 @@ cdef bint signatures_fit(Step *steps, int count) noexcept nogil:
         if steps[index].signs:
             segment.iov_base = steps[index].message.start
             segment.iov_len = steps[index].message.bytes
-            if verify_message(steps[index].session.signer, &segment, 1, steps[index].message.message_id, 0) != 1:
+            if verify_message(steps[index].session.keys.signer, &segment, 1, steps[index].message.message_id, 0) != 1:
                 return False
     return True
 
@@ -206,13 +206,13 @@ cdef bint take_all(Connection *connection, Step *steps, int count, uint64_t seal
 
 
 cdef int begin_steps(
-    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, Step *steps
+    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, bint is_verified, Step *steps
 ) noexcept nogil:
     cdef int count
     pthread_mutex_lock(&connection.lock)
     count = find_steps(connection, frame, bytes, sealed_by, steps)
     pthread_mutex_unlock(&connection.lock)
-    if count and signatures_fit(steps, count) and take_all(connection, steps, count, sealed_by):
+    if count and (is_verified or signatures_fit(steps, count)) and take_all(connection, steps, count, sealed_by):
         return count
     return 0
 

@@ -9,16 +9,20 @@ from posix.unistd cimport close as close_descriptor
 from posix.unistd cimport write as write_descriptor
 from smbd_uring._native cimport liburing
 from smbd_uring._native._connection cimport (
-    EVENT_FLUSHED, Segment, connection_release, free_dead, grant_done, mark_dirty, post_event, pthread_mutex_lock,
+    EVENT_FLUSHED, EVENT_VIOLATION, VIOLATION_NOT_OPENED, Job, Segment, connection_release, free_dead, grant_done, mark_dirty, post_event, pthread_mutex_lock,
     pthread_mutex_unlock, segment_free,
 )
+from smbd_uring._native._answers cimport head_bytes, queue_answer
+from smbd_uring._native._crew cimport JOB_ANSWER, JOB_VERIFY, AnswerJob, FrameJob, end_job, take_done_jobs
 from smbd_uring._native._pool cimport pool_give
 from smbd_uring._native._receive cimport go_on, receive_completed, start_receiving
 from smbd_uring._native._send cimport copy_revoked, send_completed, start_sending
 from smbd_uring._native._submit cimport (
     CANCEL, POLL, RECEIVE_CHUNK, RECEIVE_FRAME, SEND, WAKEUP, WORK, entry, kind_of, subject_of, tagged,
 )
-from smbd_uring._native._work cimport Work, work_completed
+from smbd_uring._native._serve cimport serve_opened
+from smbd_uring._native._smb2 cimport HEADER_BYTES
+from smbd_uring._native._work cimport SERVED_DONE, Served, Work, work_completed
 
 cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int descriptor, int how)
@@ -84,6 +88,7 @@ cdef void drop(Connection *connection) noexcept nogil:
 cdef bint advance(Connection *connection) noexcept nogil:
     # Bring a connection in line with what is wanted of it.  Result: whether a send was queued.
     cdef bint sends = False, flushed = False
+    connection.turn_bytes = 0
     if connection.is_dropped:
         drop(connection)
         return False
@@ -123,6 +128,49 @@ cdef void take_mail(Plane *plane) noexcept nogil:
         connection = following
 
 
+cdef void take_jobs(Plane *plane) noexcept nogil:
+    cdef Job *job = take_done_jobs(plane)
+    cdef Job *following
+    cdef Connection *connection
+    while job is not NULL:
+        following = job.next
+        connection = job.connection
+        if job.kind == JOB_ANSWER:
+            answer_is_done(<AnswerJob *>job)
+        else:
+            frame_is_done(<FrameJob *>job)
+        end_job(job)
+        job = following
+
+
+cdef void answer_is_done(AnswerJob *job) noexcept nogil:
+    queue_answer(
+        job.job.connection, &job.step, job.segment, head_bytes(job.sealed_by) + HEADER_BYTES + job.body, job.count,
+        False, job.job.result == 1,
+    )
+
+
+cdef void frame_is_done(FrameJob *job) noexcept nogil:
+    # Opened or verified: go on with it.  What is not right is the engine's to say, as everywhere.
+    cdef Connection *connection = job.job.connection
+    cdef Served served = SERVED_DONE
+    connection.is_with_crew = False
+    if connection.is_closed or connection.is_dropped:
+        pass
+    elif job.job.kind == JOB_VERIFY:
+        served = serve_opened(connection, job.frame, job.bytes, 0, job.job.result == 1, job.owner)
+    elif job.job.result == 1:
+        served = serve_opened(
+            connection, job.opened.message, job.opened.bytes, job.opened.session_id, False, job.owner
+        )
+    else:
+        connection.is_broken = True
+        post_event(connection, EVENT_VIOLATION, VIOLATION_NOT_OPENED, job.opened.session_id, NULL, 0, False, 0)
+    if served == SERVED_DONE:
+        pool_give(&connection.plane.pool, job.owner)
+    mark_dirty(connection)
+
+
 cdef int settle(Plane *plane) noexcept nogil:
     cdef Connection *connection
     cdef Connection *following
@@ -130,6 +178,7 @@ cdef int settle(Plane *plane) noexcept nogil:
     cdef uint64_t one = 1
     cdef bint tell = False
     take_mail(plane)
+    take_jobs(plane)
     # A connection that marks itself again is looked at in the next turn: others have to get theirs.
     connection = plane.first_dirty
     plane.first_dirty = NULL

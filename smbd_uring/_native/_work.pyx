@@ -5,11 +5,13 @@ Knows: the ring's operations on files.  Must not know: which requests may be ser
 """
 
 from libc.errno cimport EAGAIN, EINTR
-from libc.stdint cimport uint16_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memcpy, memset
 from smbd_uring._native cimport liburing
-from smbd_uring._native._answers cimport answer, answer_read, head_bytes
+from smbd_uring._native._answers cimport answer, answer_read, head_bytes, store_read
 from smbd_uring._native._connection cimport SEGMENT_HEAD, connection_hold, connection_release, mark_dirty, reserve
+from smbd_uring._native._crew cimport give_answer_to_crew, is_for_crew
+from smbd_uring._native._files cimport read_now
 from smbd_uring._native._pool cimport pool_give, pool_take
 from smbd_uring._native._smb2 cimport (
     COMMAND_FLUSH, COMMAND_READ, COMMAND_WRITE, FLUSH_RESPONSE_BYTES, HEADER_BYTES, READ_RESPONSE_BYTES, STATUS_SUCCESS,
@@ -50,8 +52,22 @@ cdef Served start_work(
     connection_hold(connection)
     connection.works += 1
     connection.bytes_in_work += step.operation.length
-    submit_work(work)
+    if step.message.command == COMMAND_READ:
+        try_reading_now(work)
+    else:
+        submit_work(work)
     return SERVED_KEPT if owner is not NULL else SERVED_DONE
+
+
+cdef void try_reading_now(Work *work) noexcept nogil:
+    # A READ that is here for the crew's sake needs no wait for a device.
+    cdef FileOperation *operation = &work.step.operation
+    cdef int64_t count = read_now(work.step.grant, work.payload, operation.length, operation.offset)
+    if count < 0:
+        submit_work(work)
+        return
+    work.done = <uint32_t>count
+    finish_read(work)
 
 
 cdef bint prepare_answer(Connection *connection, Work *work) noexcept nogil:
@@ -104,11 +120,25 @@ cdef void work_completed(Work *work, int result) noexcept nogil:
     elif command == COMMAND_WRITE:
         answer_work(work, WRITE_RESPONSE_BYTES)
     else:
-        answer_read(
-            work.connection, &work.step, work.answer, work.answer.data, work.done, work.sealed_by, False
-        )
-        work.answer = NULL
-        end_work(work)
+        finish_read(work)
+
+
+cdef void finish_read(Work *work) noexcept nogil:
+    cdef Connection *connection = work.connection
+    cdef uint8_t *body = work.answer.data + head_bytes(work.sealed_by) + HEADER_BYTES
+    cdef uint32_t status
+    cdef size_t length
+    if is_for_crew(connection, &work.step, work.sealed_by, work.done):
+        length = store_read(&work.step, body, work.done, &status)
+        if give_answer_to_crew(
+            connection, &work.step, work.answer, length, status, 0 if status else work.done, work.sealed_by
+        ):
+            work.answer = NULL
+            end_work(work)
+            return
+    answer_read(connection, &work.step, work.answer, work.answer.data, work.done, work.sealed_by, False)
+    work.answer = NULL
+    end_work(work)
 
 
 cdef void answer_work(Work *work, size_t body) noexcept nogil:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final
 from smbd_uring import _native, limits
 
 if TYPE_CHECKING:
-    from smbd_uring._native._plane import DataPlane, Event, PlaneConnection
+    from smbd_uring._native._crew import CryptographyCrew
+    from smbd_uring._native._plane import DataPlane, Event
+    from smbd_uring._native._plane_connection import PlaneConnection
     from smbd_uring._native._ring import Ring
 
 FRAME: Final = 1
@@ -54,17 +56,25 @@ class Planes:
         self._ring = ring
         self._next = 0
         self._threads: list[threading.Thread] = []
+        self._crew: CryptographyCrew | None = None
+        self._crew_threads: list[threading.Thread] = []
         self._wakeups: list[int] = []
         self.wakeup: int | None = None
         """Readable when events wait; None when they are only looked for after each wait of the driver's ring."""
         self._planes: list[DataPlane] = []
         share = bytes_max() // max(threads, 1)
-        assert _native.make_plane is not None, "there whenever there is a ring"
+        assert _native.make_plane is not None and _native.make_crew is not None, "there whenever there is a ring"
         if threads == 0:
             self._planes.append(_native.make_plane(ring, share))
             return
         self.wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._crew = _native.make_crew()
         try:
+            for index in range(limits.CREW_THREADS):
+                self._crew_threads.append(
+                    threading.Thread(target=self._crew.run, name=f"crew-{index}", daemon=True)
+                )
+                self._crew_threads[-1].start()
             for index in range(threads):
                 self._planes.append(self._start(index, share, self.wakeup))
         except BaseException:
@@ -106,6 +116,10 @@ class Planes:
             plane.stop()
         for thread in self._threads:
             thread.join()
+        if self._crew is not None:
+            self._crew.stop()
+            for thread in self._crew_threads:
+                thread.join()
         if not self._threads:
             for plane in self._planes:
                 plane.drain()
@@ -123,7 +137,7 @@ class Planes:
             assert _native.Ring is not None and _native.make_plane is not None
             try:
                 ring = _native.Ring()
-                plane = _native.make_plane(ring, share, engine_wakeup, plane_wakeup)
+                plane = _native.make_plane(ring, share, engine_wakeup, plane_wakeup, self._crew)
             except BaseException as error:
                 made.put(error)
                 return

@@ -35,7 +35,7 @@ from smbd_uring.ports import Buffer, Drained, Effect
 
 if TYPE_CHECKING:
     from smbd_uring._native._operation import Operation
-    from smbd_uring._native._plane import PlaneConnection
+    from smbd_uring._native._plane_connection import PlaneConnection
 
 __all__ = ["RingDriver", "RingUnavailable"]
 
