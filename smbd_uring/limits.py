@@ -31,8 +31,9 @@ COMPOUND_REQUESTS_MAX: Final = 64
 
 # --- connections -------------------------------------------------------------------------------------------------
 
-CONNECTIONS_MAX: Final = 4096
-"""In all.  Each costs one descriptor and about 100 KiB when busy."""
+CONNECTIONS_MAX: Final = 12288
+"""In all: a large site's ten thousand, and room for those who come back before their old one is gone.  Each costs one
+descriptor, about 20 KiB when idle and 100 KiB when busy."""
 
 CONNECTIONS_PER_ADDRESS_MAX: Final = 512
 """One address may not take every slot: many users can share a gateway or a terminal server, hence not smaller."""
@@ -83,7 +84,7 @@ SESSIONS_UNAUTHENTICATED_MAX: Final = 2
 """Sessions that a connection may have begun before its first one is valid; a client needs one, and the strangers of
 every connection together leave room in the table."""
 
-SESSIONS_MAX: Final = 16384
+SESSIONS_MAX: Final = 32768
 SESSIONS_PER_ADDRESS_MAX: Final = 4096
 """One address may not take every session either; a gateway with more users than this is served by a larger machine."""
 
@@ -93,6 +94,9 @@ OPENS_PER_SESSION_MAX: Final = 16384
 
 OPENS_MAX: Final = 65536
 """In all; each costs a file descriptor, so the server raises RLIMIT_NOFILE to fit and lowers this to what it got."""
+
+OPENS_ENOUGH: Final = 8192
+"""Opens that a server with few descriptors keeps room for before it takes more connections instead."""
 
 DESCRIPTORS_RESERVED: Final = 256
 """Descriptors kept back for listeners, share roots, lookups under way and the companion."""

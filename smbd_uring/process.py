@@ -45,8 +45,8 @@ def share_descriptors(limit: int) -> tuple[int, int]:
     Result: (connections, opens), both at least 1.
     """
     available = max(limit - limits.DESCRIPTORS_RESERVED, 4)
-    # Where descriptors are short a connection for every four keeps most of them for files.
-    connections = min(limits.CONNECTIONS_MAX, available // 4)
+    # Where descriptors are short a connection for every four keeps most of them for files, up to enough of those.
+    connections = min(limits.CONNECTIONS_MAX, max(available // 4, available - limits.OPENS_ENOUGH))
     return connections, min(limits.OPENS_MAX, available - connections)
 
 

@@ -27,6 +27,12 @@ def test_with_few_descriptors_connections_and_opens_fit_into_them(limit: int) ->
     assert connections + opens + limits.DESCRIPTORS_RESERVED <= max(limit, limits.DESCRIPTORS_RESERVED + 4)
 
 
+def test_ten_thousand_connections_fit_into_twenty_thousand_descriptors() -> None:
+    connections, opens = share_descriptors(20000)
+    assert connections >= 10000
+    assert opens == limits.OPENS_ENOUGH
+
+
 def test_a_settled_process_keeps_freed_memory_and_its_old_objects_out_of_collections() -> None:
     script = (
         "import gc, os, resource; from smbd_uring.process import settle_memory\n"
