@@ -15,6 +15,7 @@ from pathlib import Path
 from smbd_uring.perf.contenders import Contender, Duration, ServerContender
 from smbd_uring.perf.files import READ_FILE, prepare
 from smbd_uring.perf.floor import Floor, build
+from smbd_uring.perf.pinning import placements
 from smbd_uring.perf.samba_configuration import Samba
 from smbd_uring.perf.servers import Running, folders, own, samba
 
@@ -88,7 +89,13 @@ def arranged(options: argparse.Namespace, *, floor: bool = False) -> Iterator[Ar
     with ExitStack() as stack:
         work, folder = stack.enter_context(folders(options.folder))
         prepare(folder)
-        servers = [stack.enter_context(own(work, folder, options.user, name=OURS, arguments=options.serve_option))]
+        # Wherever it is placed later, it has one core: its ring runs in the engine's thread, as on a small machine.
+        core = placements()["two"].server
+        servers = [
+            stack.enter_context(
+                own(work, folder, options.user, name=OURS, arguments=options.serve_option, cores=core)
+            )
+        ]
         for kind in SAMBAS[options.samba]:
             servers.append(stack.enter_context(samba(kind, work, folder, options.user)))
         yield Arrangement(folder, servers, Floor(build(work), folder / READ_FILE) if floor else None)

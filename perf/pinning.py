@@ -55,6 +55,17 @@ def pin_tree(pid: int, cores: Set[int]) -> None:
 
 
 @contextmanager
+def confined(cores: Set[int] | None) -> Iterator[None]:
+    """Processes that the body starts see these cores alone and arrange themselves for them; None: all there are."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def placed(placement: Placement, server_pid: int) -> Iterator[None]:
     """Run the body with this process and the server's tree where `placement` says; this process moves back after."""
     before = os.sched_getaffinity(0)

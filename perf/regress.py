@@ -117,7 +117,10 @@ def _measure(
         sources = {OURS: PROJECT, OTHER: checkout, AGAIN: PROJECT}
         contenders = [
             ServerContender(stack.enter_context(
-                own(work, folder, options.user, name=name, checkout=source, arguments=options.serve_option)
+                own(
+                    work, folder, options.user, name=name, checkout=source, arguments=options.serve_option,
+                    cores=placements()["two"].server,
+                )
             ))
             for name, source in sources.items() if source is not None
         ]  # fmt: skip

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from smbd_uring.perf.failures import MeasurementError
+from smbd_uring.perf.pinning import confined
 from smbd_uring.perf.samba_configuration import PRIVATE_FOLDERS, Samba, smb_conf
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -112,12 +113,12 @@ def samba(kind: Samba, work: Path, folder: Path, user: str) -> Iterator[Running]
 @contextlib.contextmanager
 def own(
     work: Path, folder: Path, user: str, *, name: str = "smbd-uring", checkout: Path = PROJECT,
-    arguments: Sequence[str] = (),
+    arguments: Sequence[str] = (), cores: Set[int] | None = None,
 ) -> Iterator[Running]:  # fmt: skip
     """Run this server, or the one of another checkout, while the body runs.
 
     Arguments: a folder for its state; the share's folder; the account; its name in tables; whose source it runs; more
-    arguments of `serve`.
+    arguments of `serve`; the cores it finds when it starts, by which it chooses its threads.
     Raises ServerFailedError when it does not come up.
     """
     port = free_port()
@@ -130,24 +131,24 @@ def own(
         "--state-dir", str(state / "state"), "-c", str(configuration),
         "--share", f"{SHARE}={folder}", "--user", f"{user}:{PASSWORD}", *arguments,
     ]  # fmt: skip
-    with started(command, state / "stdout", checkout) as process:
+    with started(command, state / "stdout", checkout, cores) as process:
         wait_for_port(process, port, state / "stdout")
         yield Running(name, port, process.pid, user)
 
 
 @contextlib.contextmanager
 def started(
-    command: Sequence[str], log_path: Path, checkout: Path | None = None
+    command: Sequence[str], log_path: Path, checkout: Path | None = None, cores: Set[int] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command`, in a process group of its own and printing into `log_path`, until the body ends.
 
-    With a `checkout` it runs there, with the modules of that checkout.
+    With a `checkout` it runs there, with the modules of that checkout; with `cores` on these.
     """
     environment = dict(os.environ)
     if checkout is not None:
         # Before anything that is installed: the companion is started with the same.
         environment["PYTHONPATH"] = str(checkout)
-    with log_path.open("wb") as log:
+    with log_path.open("wb") as log, confined(cores):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             cwd=checkout, env=environment,
