@@ -17,6 +17,7 @@ from smbd_uring.perf.servers import Running
 
 FILE = "fio.dat"
 FILE_BYTES = 64 << 20
+MOUNTS_TRIED = 3
 MOUNTS = {"plain": "", "sign": ",sign", "seal": ",seal"}
 
 
@@ -67,7 +68,14 @@ def mounted(server: Running, at: Path, protection: str) -> Iterator[Path]:
     """The server's share, mounted while the body runs.  Raises FioError."""
     at.mkdir(parents=True)
     options = f"vers=3.1.1,port={server.port},username={server.user},password={server.password}{MOUNTS[protection]}"
-    _run(["mount", "-t", "cifs", "-o", options, f"//{server.address}/{server.share}", str(at)])
+    command = ["mount", "-t", "cifs", "-o", options, f"//{server.address}/{server.share}", str(at)]
+    # In a machine that counts instructions the clock leaps while the host reads a file for it, so what a server loads
+    # for its first logon can make its time limits pass.
+    for _ in range(MOUNTS_TRIED - 1):
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            break
+    else:
+        _run(command)
     try:
         yield at
     finally:
