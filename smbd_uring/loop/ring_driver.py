@@ -237,3 +237,4 @@ class RingDriver(DriverBase):
                 engine.protocol_violated(connection_id, violation_text(number, detail), now)
             else:
                 self._lose(connection, now)
+        self._inline.be_oneself()

@@ -14,8 +14,11 @@ import pytest
 from smbd_uring import _native, limits
 from smbd_uring.loop import inline_files, syscalls
 from smbd_uring.loop.base import DriverBase
+from smbd_uring.loop.connection import Connection
 from smbd_uring.loop.identity import may_switch
 from smbd_uring.loop.inline_files import InlineFiles
+from smbd_uring.loop.planes import FRAME
+from smbd_uring.loop.ring_driver import RingDriver
 from smbd_uring.loop.volumes import Volumes, kept_from_processor_s, read_mount
 from smbd_uring.ports import (
     NOT_NOW,
@@ -338,3 +341,30 @@ def test_many_names_that_take_long_are_left_to_others(
     assert inline.perform_now(StatEntries(folder, names, b"user.x")) is NOT_NOW
     monkeypatch.setattr(_native, "stat_entries", None)
     assert inline.perform_now(StatEntries(folder, names, b"user.x")) is NOT_NOW
+
+
+def test_the_loop_is_itself_after_frames_from_a_data_plane(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given frames of a client, whatever the loop does next in the same turn is done as the server."""
+    before, seen = seen_as(), []
+    driver = RingDriver()
+    engine = EchoEngine(driver)
+    driver.engine = engine
+    folder = syscalls.perform(OpenAt(None, os.fsencode(tmp_path), os.O_PATH))
+
+    def receive(*_arguments: Any) -> None:
+        driver.perform_now(Describe(folder, b"", ALICE))
+        seen.append(seen_as())
+
+    monkeypatch.setattr(engine, "frame_received", receive)
+    events = [(FRAME, 1, 0, 0, True, 0, b"")] * 2
+    with monkeypatch.context() as patched:
+        patched.setitem(driver.connections, 1, Connection(1, "127.0.0.1"))
+        patched.setattr(driver.planes, "take_events", lambda: events)
+        driver._take_plane_events(0.0)
+        after = seen_as()
+    driver.close()
+    assert after == before
+    assert seen == [(ALICE.uid, ALICE.gid, ALICE.groups) if may_switch() else before] * 2
+    os.close(folder)
