@@ -6,6 +6,7 @@ Knows: [MS-SMB2] 3.3.4.1 (sending any message).  Must not know: how a request wa
 
 from libc.errno cimport EIO
 from libc.string cimport memcpy, memset
+from smbd_uring._native._atomics cimport add_to_count
 from smbd_uring._native._connection cimport (
     EVENT_FAILED, append_segment, commit, grant_done, mark_dirty, post_event, pthread_mutex_lock, pthread_mutex_unlock,
 )
@@ -70,13 +71,13 @@ cdef bint finish_frame(Keys *keys, uint8_t *room, size_t bytes, uint64_t sealed_
 cdef void account(Connection *connection, Step *step, uint32_t count) noexcept nogil:
     # The step is answered and `count` bytes of its file were read or written.  `connection.lock` held.
     connection.turn_bytes += count
-    connection.plane.served[step.message.command] += 1
+    add_to_count(&connection.plane.served[step.message.command], 1)
     if step.grant is NULL:
         return
     if step.message.command == COMMAND_READ:
-        connection.plane.bytes_read += count
+        add_to_count(&connection.plane.bytes_read, count)
     else:
-        connection.plane.bytes_written += count
+        add_to_count(&connection.plane.bytes_written, count)
     if step.message.command != COMMAND_FLUSH and count:
         step.grant.position = step.operation.offset + count
     grant_done(connection, step.grant)

@@ -7,6 +7,8 @@
 #   [lock]    either thread, with `connection.lock` held
 #   [mail]    either thread, with `plane.lock` held
 #   [crew]    a thread of the crew that does a job, see `_crew.pyx`
+#   [flag]    either thread, by load_flag and store_flag
+#   [count]   written by the plane's thread by add_to_count, read by any by load_count
 # Where one thread runs both, the locks are never contended.  `plane.lock` may be taken with `connection.lock` held,
 # never the other way round.
 
@@ -204,11 +206,8 @@ cdef struct Connection:
     uint64_t span_max
     bint multi_credit
     bint reading_wanted
-    # Bytes are received only to find the end behind them.
-    bint is_discarding
     # EVENT_FLUSHED is wanted once nothing is left to send.
     bint is_finishing
-    bint is_dropped
     Window window
     Session *sessions
     # Grants by volatile id: `bucket_count` lists, a power of two or 0.
@@ -222,6 +221,11 @@ cdef struct Connection:
     uint64_t bytes_sent
     # Frames handed to the engine that it has not taken yet.
     size_t bytes_handed
+
+    # --- [flag] what the engine decides and the plane has to notice soon
+    # Bytes are received only to find the end behind them.
+    bint is_discarding
+    bint is_dropped
 
     # --- [plane]
     Connection *next_dirty
@@ -296,15 +300,19 @@ cdef struct Plane:
     Connection *first_mail
     # Jobs that the crew has done.
     Job *done_jobs
+    # [flag] There is mail; set and cleared with the lock held.
+    bint mail_waits
     # Connections whose sockets are not closed yet.
     unsigned open_connections
     bint is_asleep
+    # [flag]
     bint stop_wanted
-    # What nobody knows any more, for the plane's thread to free.
+    # What nobody knows any more, for the plane's thread to free.  [flag] Whether there is any; set with the lock held.
+    bint something_is_dead
     Session *dead_sessions
     Grant *dead_grants
     Connection *dead_connections
-    # [mail] What was served: requests by command, and payload.
+    # [count] What was served: requests by command, and payload.
     uint64_t served[COMMANDS]
     uint64_t bytes_read
     uint64_t bytes_written
@@ -328,6 +336,8 @@ cdef bint post_event(
 ) noexcept nogil
 # Have the plane's thread look at the connection.
 cdef void post_mail(Connection *connection) noexcept nogil
+# [plane] Mark the connections that mail was posted for.
+cdef void take_mail(Plane *plane) noexcept nogil
 # The plane's thread shall look at the connection before it sleeps.
 cdef void mark_dirty(Connection *connection) noexcept nogil
 

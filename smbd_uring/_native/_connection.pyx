@@ -7,6 +7,7 @@ Knows: which thread may touch what (see the header).  Must not know: the ring's 
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 from posix.unistd cimport write as write_descriptor
+from smbd_uring._native._atomics cimport load_flag, store_flag
 from smbd_uring._native._crypto cimport sealing_key_free, signing_key_free
 from smbd_uring._native._pool cimport pool_give, pool_take
 from smbd_uring._native._window cimport window_set_up, window_tear_down
@@ -44,13 +45,19 @@ cdef void connection_hold(Connection *connection) noexcept nogil:
     pthread_mutex_unlock(&connection.plane.lock)
 
 
+cdef void drop_reference(Connection *connection) noexcept nogil:
+    # `plane.lock` held.
+    connection.references -= 1
+    if connection.references == 0:
+        connection.next_mail = connection.plane.dead_connections
+        connection.plane.dead_connections = connection
+        store_flag(&connection.plane.something_is_dead, True)
+
+
 cdef void connection_release(Connection *connection) noexcept nogil:
     cdef Plane *plane = connection.plane
     pthread_mutex_lock(&plane.lock)
-    connection.references -= 1
-    if connection.references == 0:
-        connection.next_mail = plane.dead_connections
-        plane.dead_connections = connection
+    drop_reference(connection)
     pthread_mutex_unlock(&plane.lock)
 
 
@@ -85,9 +92,10 @@ cdef void free_dead(Plane *plane) noexcept nogil:
     cdef Grant *grant
     cdef Connection *connections
     cdef Connection *connection
-    if plane.dead_sessions is NULL and plane.dead_grants is NULL and plane.dead_connections is NULL:
+    if not load_flag(&plane.something_is_dead):
         return
     pthread_mutex_lock(&plane.lock)
+    store_flag(&plane.something_is_dead, False)
     sessions, plane.dead_sessions = plane.dead_sessions, NULL
     grants, plane.dead_grants = plane.dead_grants, NULL
     connections, plane.dead_connections = plane.dead_connections, NULL
@@ -99,6 +107,7 @@ cdef void free_dead(Plane *plane) noexcept nogil:
             pthread_mutex_lock(&plane.lock)
             session.next = plane.dead_sessions
             plane.dead_sessions = session
+            store_flag(&plane.something_is_dead, True)
             pthread_mutex_unlock(&plane.lock)
         else:
             session_free(session)
@@ -150,6 +159,7 @@ cdef void post_mail(Connection *connection) noexcept nogil:
         connection.references += 1
         connection.next_mail = plane.first_mail
         plane.first_mail = connection
+        store_flag(&plane.mail_waits, True)
     pthread_mutex_unlock(&plane.lock)
     wake_plane(plane)
 
@@ -163,6 +173,22 @@ cdef void wake_plane(Plane *plane) noexcept nogil:
     pthread_mutex_unlock(&plane.lock)
     if wake:
         write_descriptor(plane.plane_wakeup, &one, sizeof(one))
+
+
+cdef void take_mail(Plane *plane) noexcept nogil:
+    cdef Connection *connection
+    if not load_flag(&plane.mail_waits):
+        return
+    pthread_mutex_lock(&plane.lock)
+    store_flag(&plane.mail_waits, False)
+    while plane.first_mail is not NULL:
+        # Off the list with the lock held: as soon as it has no mail, the other thread may link it again.
+        connection = plane.first_mail
+        plane.first_mail = connection.next_mail
+        connection.has_mail = False
+        mark_dirty(connection)
+        drop_reference(connection)
+    pthread_mutex_unlock(&plane.lock)
 
 
 cdef void mark_dirty(Connection *connection) noexcept nogil:
@@ -211,6 +237,7 @@ cdef void bury_session(Connection *connection, Session *session) noexcept nogil:
     pthread_mutex_lock(&plane.lock)
     session.next = plane.dead_sessions
     plane.dead_sessions = session
+    store_flag(&plane.something_is_dead, True)
     pthread_mutex_unlock(&plane.lock)
 
 
@@ -269,6 +296,7 @@ cdef void bury_grant(Connection *connection, Grant *grant) noexcept nogil:
     pthread_mutex_lock(&plane.lock)
     grant.next = plane.dead_grants
     plane.dead_grants = grant
+    store_flag(&plane.something_is_dead, True)
     pthread_mutex_unlock(&plane.lock)
 
 

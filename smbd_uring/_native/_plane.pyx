@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 from smbd_uring._native cimport liburing
+from smbd_uring._native._atomics cimport load_count, load_flag, store_flag
 from smbd_uring._native._connection cimport (
     EVENT_FRAME, HANDED_BYTES_MAX, Connection, Device, Event, connection_release, free_dead, post_mail,
     pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
@@ -127,12 +128,9 @@ cdef class DataPlane:
 
     def counters(self):
         """What was served: ({command: requests}, bytes read, bytes written)."""
-        cdef int command
-        pthread_mutex_lock(&self.plane.lock)
-        served = {command: self.plane.served[command] for command in range(COMMANDS) if self.plane.served[command]}
-        result = (served, self.plane.bytes_read, self.plane.bytes_written)
-        pthread_mutex_unlock(&self.plane.lock)
-        return result
+        served = {command: load_count(&self.plane.served[command]) for command in range(COMMANDS)}
+        served = {command: count for command, count in served.items() if count}
+        return served, load_count(&self.plane.bytes_read), load_count(&self.plane.bytes_written)
 
     @property
     def operations(self):
@@ -148,26 +146,28 @@ cdef class DataPlane:
             with nogil:
                 result = self.turn_threaded()
             self.ring.check(result)
-            if self.plane.stop_wanted:
+            if load_flag(&self.plane.stop_wanted):
                 return
 
     cdef int turn_threaded(self) noexcept nogil:
         cdef Plane *plane = &self.plane
         cdef int result = 0, settled
-        cdef bint may_sleep
+        cdef bint may_sleep, stopping
         cdef int turns_left = STOP_TURNS
         while turns_left:
             settled = settle(plane)
-            if plane.stop_wanted:
-                # Connections that were dropped just now have to let go of their sockets.
-                turns_left = turns_left - 1 if plane.open_connections else 0
-            else:
+            stopping = load_flag(&plane.stop_wanted)
+            if not stopping:
                 self.arm_wakeup()
             pthread_mutex_lock(&plane.lock)
-            may_sleep = plane.first_mail is NULL and plane.first_dirty is NULL
+            if stopping:
+                # Connections that were dropped just now have to let go of their sockets.
+                turns_left = turns_left - 1 if plane.open_connections else 0
+            # What came since `settle` looked woke nobody.
+            may_sleep = plane.first_mail is NULL and plane.done_jobs is NULL and plane.first_dirty is NULL
             plane.is_asleep = may_sleep
             pthread_mutex_unlock(&plane.lock)
-            result = self.ring.enter((STOP_SLEEP_S if plane.stop_wanted else SLEEP_S) if may_sleep else 0.0)
+            result = self.ring.enter((STOP_SLEEP_S if stopping else SLEEP_S) if may_sleep else 0.0)
             pthread_mutex_lock(&plane.lock)
             plane.is_asleep = False
             pthread_mutex_unlock(&plane.lock)
@@ -199,7 +199,5 @@ cdef class DataPlane:
 
     def stop(self):
         """Have `run` return; for any thread."""
-        pthread_mutex_lock(&self.plane.lock)
-        self.plane.stop_wanted = True
-        pthread_mutex_unlock(&self.plane.lock)
+        store_flag(&self.plane.stop_wanted, True)
         os.write(self.plane.plane_wakeup, (1).to_bytes(8, "little"))

@@ -10,6 +10,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
+from smbd_uring._native._atomics cimport load_flag, store_flag
 from smbd_uring._native._connection cimport (
     Connection, Device, Grant, Keys, Plane, Segment, Session, add_grant, append_segment, bury_grant, bury_session,
     connection_hold, connection_new, connection_release, find_grant, find_session, mark_dirty, post_mail,
@@ -51,12 +52,18 @@ cdef class PlaneConnection:
     @property
     def available(self):
         """See `engine.credits.CreditWindow`."""
-        return self.connection.window.available
+        pthread_mutex_lock(&self.connection.lock)
+        available = self.connection.window.available
+        pthread_mutex_unlock(&self.connection.lock)
+        return available
 
     @property
     def span(self):
         """See `engine.credits.CreditWindow`."""
-        return self.connection.window.high - self.connection.window.low
+        pthread_mutex_lock(&self.connection.lock)
+        span = self.connection.window.high - self.connection.window.low
+        pthread_mutex_unlock(&self.connection.lock)
+        return span
 
     def take(self, uint64_t message_id, uint64_t charge):
         """See `engine.credits.CreditWindow`."""
@@ -112,7 +119,7 @@ cdef class PlaneConnection:
         """Whether bytes are received, and whether only to find the end behind them."""
         pthread_mutex_lock(&self.connection.lock)
         self.connection.reading_wanted = wanted
-        self.connection.is_discarding = discarding
+        store_flag(&self.connection.is_discarding, discarding)
         pthread_mutex_unlock(&self.connection.lock)
         self.look()
 
@@ -125,14 +132,14 @@ cdef class PlaneConnection:
 
     def end_sending(self):
         """Tell the peer that nothing more will come."""
-        if not self.connection.is_dropped:
+        if not load_flag(&self.connection.is_dropped):
             shutdown(self.connection.descriptor, SHUT_WR)
 
     def drop(self):
         """Close the socket, whatever is under way."""
-        if self.connection.is_dropped:
+        if load_flag(&self.connection.is_dropped):
             return
-        self.connection.is_dropped = True
+        store_flag(&self.connection.is_dropped, True)
         self.look()
 
     def sending_progress(self):

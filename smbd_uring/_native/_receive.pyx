@@ -13,6 +13,7 @@ from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcpy
 from smbd_uring._native cimport liburing
+from smbd_uring._native._atomics cimport load_flag
 from smbd_uring._native._connection cimport (
     ECANCELED, EVENT_FAILED, EVENT_PEER_FINISHED, EVENT_VIOLATION, HANDED_BYTES_MAX, VIOLATION_FRAME_LENGTH,
     VIOLATION_FRAME_TYPE, Plane, mark_dirty, post_event, pthread_mutex_lock, pthread_mutex_unlock,
@@ -95,7 +96,7 @@ cdef size_t take_bytes(Connection *connection, uint8_t *data, size_t bytes) noex
     # Cut frames out of received bytes and serve them.  Result: how many bytes are done with; the others have to wait.
     cdef size_t position = 0, count
     while position < bytes:
-        if connection.is_broken or connection.is_discarding:
+        if connection.is_broken or load_flag(&connection.is_discarding):
             return bytes
         if connection.prefix_filled < PREFIX_BYTES:
             count = min(<size_t>PREFIX_BYTES - connection.prefix_filled, bytes - position)
@@ -148,18 +149,15 @@ cdef void received_chunk(Connection *connection, uint8_t *data, size_t bytes) no
 cdef void go_on(Connection *connection) noexcept nogil:
     # Serve what waited for an allowance.
     cdef Block *block = connection.frame
+    cdef bint is_ignored
     if block is not NULL and connection.frame_filled == connection.frame_bytes:
-        if not connection.is_broken and not connection.is_discarding:
-            if not may_serve(connection):
-                return
+        is_ignored = connection.is_broken or load_flag(&connection.is_discarding)
+        if not is_ignored and not may_serve(connection):
+            return
         connection.frame = NULL
         connection.prefix_filled = 0
         connection.expects_large = connection.frame_bytes >= LARGE_FRAME_BYTES
-        if (
-            connection.is_broken
-            or connection.is_discarding
-            or serve_frame(connection, block.data, connection.frame_bytes, block) == SERVED_DONE
-        ):
+        if is_ignored or serve_frame(connection, block.data, connection.frame_bytes, block) == SERVED_DONE:
             pool_give(&connection.plane.pool, block)
     block = connection.held
     if block is not NULL:
@@ -184,15 +182,16 @@ cdef void wake_at(Connection *connection, size_t bytes) noexcept nogil:
 cdef void start_receiving(Connection *connection) noexcept nogil:
     cdef Plane *plane = connection.plane
     cdef liburing.io_uring_sqe *sqe
-    cdef bint wanted
+    cdef bint wanted, discarding
     if connection.is_receiving or connection.peer_finished or connection.held is not NULL:
         return
     if connection.frame is not NULL and connection.frame_filled == connection.frame_bytes:
         return
+    discarding = load_flag(&connection.is_discarding)
     pthread_mutex_lock(&connection.lock)
-    wanted = connection.reading_wanted or connection.is_discarding
+    wanted = connection.reading_wanted
     pthread_mutex_unlock(&connection.lock)
-    if not wanted or (connection.is_broken and not connection.is_discarding):
+    if not discarding and (connection.is_broken or not wanted):
         return
     sqe = entry(plane)
     if sqe is NULL:
@@ -224,7 +223,7 @@ cdef void receive_completed(Connection *connection, int result, unsigned flags) 
     connection.is_receiving = False
     if flags & liburing.IORING_CQE_F_BUFFER:
         buffer = flags >> liburing.IORING_CQE_BUFFER_SHIFT
-        if result > 0 and not connection.is_dropped:
+        if result > 0 and not load_flag(&connection.is_dropped):
             received_chunk(connection, plane.buffer_memory + <size_t>buffer * plane.buffer_bytes, result)
         liburing.io_uring_buf_ring_add(
             plane.buffer_table, plane.buffer_memory + <size_t>buffer * plane.buffer_bytes, plane.buffer_bytes,
@@ -233,7 +232,7 @@ cdef void receive_completed(Connection *connection, int result, unsigned flags) 
         liburing.io_uring_buf_ring_advance(plane.buffer_table, 1)
     elif result > 0:
         connection.frame_filled += result
-        if not connection.is_dropped:
+        if not load_flag(&connection.is_dropped):
             go_on(connection)
     if result == 0:
         connection.peer_finished = True

@@ -78,6 +78,15 @@ cdef int gather(Connection *connection, bint *pages_follow) noexcept nogil:
     return count
 
 
+cdef Segment *first_segment(Connection *connection) noexcept nogil:
+    # Stays at the front: only this thread takes segments off.
+    cdef Segment *segment
+    pthread_mutex_lock(&connection.lock)
+    segment = connection.first
+    pthread_mutex_unlock(&connection.lock)
+    return segment
+
+
 cdef bint start_sending(Connection *connection) noexcept nogil:
     cdef liburing.io_uring_sqe *sqe
     cdef bint pages_follow
@@ -134,13 +143,14 @@ cdef void send_with_pages(Connection *connection, int vectors) noexcept nogil:
                 wait_for_room(connection)
                 return
         sent(connection, 0)
-        segment = connection.first
+        segment = first_segment(connection)
         if segment is NULL or segment.grant is NULL:
             break
         offset = <int64_t>segment.offset
         count = sendfile(connection.descriptor, segment.grant.descriptor, &offset, segment.end - segment.start)
         if count == 0:
-            copy_pages(connection, segment)
+            if not copy_pages(connection, segment):
+                return
         elif count < 0:
             stopped(connection)
             return
@@ -174,15 +184,15 @@ cdef void wait_for_room(Connection *connection) noexcept nogil:
     connection.plane.operations += 1
 
 
-cdef void copy_pages(Connection *connection, Segment *segment) noexcept nogil:
-    # Turn a segment of a file into one of memory; what the file has lost meanwhile is zeros.
+cdef bint copy_pages(Connection *connection, Segment *segment) noexcept nogil:
+    # Turn a segment of a file into one of memory; what the file has lost meanwhile is zeros.  False: no memory.
     cdef size_t bytes = segment.end - segment.start
     cdef Block *block = pool_take(&connection.plane.pool, sizeof(Segment) + bytes)
     cdef Segment *copy
     cdef Segment **place = &connection.first
     if block is NULL:
         post_event(connection, EVENT_FAILED, ENOMEM, 0, NULL, 0, False, 0)
-        return
+        return False
     copy = <Segment *>block.data
     memset(copy, 0, sizeof(Segment))
     copy.block = block
@@ -199,19 +209,19 @@ cdef void copy_pages(Connection *connection, Segment *segment) noexcept nogil:
     grant_done(connection, segment.grant)
     pthread_mutex_unlock(&connection.lock)
     segment_free(connection, segment)
+    return True
 
 
 cdef void copy_revoked(Connection *connection) noexcept nogil:
     cdef Segment *segment
-    cdef Segment *following
-    pthread_mutex_lock(&connection.lock)
-    segment = connection.first
-    pthread_mutex_unlock(&connection.lock)
-    while segment is not NULL:
-        following = segment.next
-        if segment.grant is not NULL and segment.grant.revoked:
-            copy_pages(connection, segment)
-        segment = following
+    while True:
+        pthread_mutex_lock(&connection.lock)
+        segment = connection.first
+        while segment is not NULL and (segment.grant is NULL or not segment.grant.revoked):
+            segment = segment.next
+        pthread_mutex_unlock(&connection.lock)
+        if segment is NULL or not copy_pages(connection, segment):
+            return
 
 
 cdef void send_completed(Connection *connection, int result) noexcept nogil:

@@ -8,9 +8,10 @@ from libc.stdint cimport uint64_t
 from posix.unistd cimport close as close_descriptor
 from posix.unistd cimport write as write_descriptor
 from smbd_uring._native cimport liburing
+from smbd_uring._native._atomics cimport load_flag
 from smbd_uring._native._connection cimport (
-    EVENT_FLUSHED, EVENT_VIOLATION, VIOLATION_NOT_OPENED, Job, Segment, connection_release, free_dead, grant_done, mark_dirty, post_event, pthread_mutex_lock,
-    pthread_mutex_unlock, segment_free,
+    EVENT_FLUSHED, EVENT_VIOLATION, VIOLATION_NOT_OPENED, Job, Segment, connection_release, free_dead, grant_done,
+    mark_dirty, post_event, pthread_mutex_lock, pthread_mutex_unlock, segment_free, take_mail,
 )
 from smbd_uring._native._answers cimport head_bytes, queue_answer
 from smbd_uring._native._crew cimport JOB_ANSWER, JOB_VERIFY, AnswerJob, FrameJob, end_job, take_done_jobs
@@ -89,7 +90,7 @@ cdef bint advance(Connection *connection) noexcept nogil:
     # Bring a connection in line with what is wanted of it.  Result: whether a send was queued.
     cdef bint sends = False, flushed = False
     connection.turn_bytes = 0
-    if connection.is_dropped:
+    if load_flag(&connection.is_dropped):
         drop(connection)
         return False
     copy_revoked(connection)
@@ -105,27 +106,6 @@ cdef bint advance(Connection *connection) noexcept nogil:
     if flushed:
         post_event(connection, EVENT_FLUSHED, 0, 0, NULL, 0, False, 0)
     return sends
-
-
-cdef void take_mail(Plane *plane) noexcept nogil:
-    cdef Connection *connection
-    cdef Connection *following
-    if plane.first_mail is NULL:
-        return
-    pthread_mutex_lock(&plane.lock)
-    connection = plane.first_mail
-    plane.first_mail = NULL
-    following = connection
-    while following is not NULL:
-        following.has_mail = False
-        following = following.next_mail
-    pthread_mutex_unlock(&plane.lock)
-    while connection is not NULL:
-        following = connection.next_mail
-        mark_dirty(connection)
-        # One that is not closed is the plane's own, and stays.
-        connection_release(connection)
-        connection = following
 
 
 cdef void take_jobs(Plane *plane) noexcept nogil:
@@ -155,7 +135,7 @@ cdef void frame_is_done(FrameJob *job) noexcept nogil:
     cdef Connection *connection = job.job.connection
     cdef Served served = SERVED_DONE
     connection.is_with_crew = False
-    if connection.is_closed or connection.is_dropped:
+    if connection.is_closed or load_flag(&connection.is_dropped):
         pass
     elif job.job.kind == JOB_VERIFY:
         served = serve_opened(connection, job.frame, job.bytes, 0, job.job.result == 1, job.owner)
