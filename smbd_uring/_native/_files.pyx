@@ -154,7 +154,9 @@ cdef int64_t bytes_in_memory(Grant *grant, uint32_t length, uint64_t offset) noe
     if syscall(SYS_CACHESTAT, grant.descriptor, &wanted, &counts, 0) < 0:
         return -EAGAIN
     pages = (offset + length - 1) // PAGE_BYTES - offset // PAGE_BYTES + 1
-    return length if counts.cached >= pages else -EAGAIN
+    if counts.cached < pages:
+        return -EAGAIN
+    return length
 
 
 cdef void read_or_zero(int descriptor, uint8_t *into, size_t length, uint64_t offset) noexcept nogil:

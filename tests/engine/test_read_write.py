@@ -96,6 +96,13 @@ def test_writing_beyond_the_end_leaves_zeros(server: TestedServer, open_file) ->
     assert server.files.data("file") == CONTENTS + bytes(10) + b"end"
 
 
+def test_a_hole_in_a_file_is_read_as_zeros(open_file) -> None:
+    # No page of it is in memory.
+    client, file_id = open_file
+    assert client.write(file_id, b"end", 200_000).status == NtStatus.SUCCESS
+    assert client.read(file_id, 100_000, 65536).expect(ReadResponse).data == bytes(65536)
+
+
 def test_writing_nothing_writes_nothing(server: TestedServer, open_file) -> None:
     client, file_id = open_file
     assert client.write(file_id, b"", 1000).expect(WriteResponse).count == 0

@@ -11,7 +11,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from smbd_uring._native._plane import DataPlane, PlaneConnection
+from smbd_uring._native._plane import DataPlane
+from smbd_uring._native._plane_connection import PlaneConnection
 from smbd_uring._native._ring import Ring
 from smbd_uring.loop.planes import FLUSHED
 
