@@ -29,10 +29,15 @@ cdef enum:
 
 
 cdef bint has_crew(Connection *connection, size_t bytes) noexcept nogil:
+    cdef Plane *plane = connection.plane
+    cdef bint has_others
+    if bytes < CREW_BYTES_MIN or plane.crew is NULL:
+        return False
     # With one connection alone there is nobody who could be kept waiting.
-    return (
-        bytes >= CREW_BYTES_MIN and connection.plane.crew is not NULL and connection.plane.open_connections > 1
-    )
+    pthread_mutex_lock(&plane.lock)
+    has_others = plane.open_connections > 1
+    pthread_mutex_unlock(&plane.lock)
+    return has_others
 
 
 cdef bint is_for_crew(Connection *connection, Step *step, uint64_t sealed_by, size_t bytes) noexcept nogil:
@@ -114,6 +119,9 @@ cdef bint give_answer_to_crew(
     job.status = status
     job.count = count
     job.sealed_by = sealed_by
+    # Until it is queued it counts as what the kernel's workers are doing: against the allowance, and as not sent yet.
+    connection.works += 1
+    connection.bytes_in_work += body
     give(&job.job, JOB_ANSWER, connection, step.session, block)
     return True
 

@@ -88,7 +88,7 @@ cdef void drop(Connection *connection) noexcept nogil:
 
 cdef bint advance(Connection *connection) noexcept nogil:
     # Bring a connection in line with what is wanted of it.  Result: whether a send was queued.
-    cdef bint sends = False, flushed = False
+    cdef bint sends = False, flushed = False, is_busy
     connection.turn_bytes = 0
     if load_flag(&connection.is_dropped):
         drop(connection)
@@ -99,7 +99,8 @@ cdef bint advance(Connection *connection) noexcept nogil:
     sends = start_sending(connection)
     start_receiving(connection)
     pthread_mutex_lock(&connection.lock)
-    if connection.is_finishing and connection.first is NULL and connection.works == 0:
+    is_busy = connection.works > 0 or connection.is_with_crew
+    if connection.is_finishing and connection.first is NULL and not is_busy:
         connection.is_finishing = False
         flushed = True
     pthread_mutex_unlock(&connection.lock)
@@ -124,6 +125,8 @@ cdef void take_jobs(Plane *plane) noexcept nogil:
 
 
 cdef void answer_is_done(AnswerJob *job) noexcept nogil:
+    job.job.connection.works -= 1
+    job.job.connection.bytes_in_work -= job.body
     queue_answer(
         job.job.connection, &job.step, job.segment, head_bytes(job.sealed_by) + HEADER_BYTES + job.body, job.count,
         False, job.job.result == 1,
