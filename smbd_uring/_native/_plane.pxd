@@ -13,4 +13,5 @@ cdef class DataPlane:
     cdef CryptographyCrew crew
 
     cdef int arm_wakeup(self) noexcept nogil
-    cdef int turn_threaded(self) noexcept nogil
+    # Until `stop_wanted` and connections have let go of their sockets.  Result: 0, or -errno that no retry mends.
+    cdef int serve(self) noexcept nogil

@@ -8,6 +8,7 @@ A plane either shares the ring and the thread of the engine's driver (`attach`),
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, EBUSY, EINTR, ETIME
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
@@ -140,16 +141,13 @@ cdef class DataPlane:
     # --- a thread of its own ---------------------------------------------------------------------------------------
 
     def run(self):
-        """Serve until `stop`, in the thread that made the ring."""
-        cdef int result = 0
-        while True:
-            with nogil:
-                result = self.turn_threaded()
-            self.ring.check(result)
-            if load_flag(&self.plane.stop_wanted):
-                return
+        """Serve until `stop`, in the thread that made the ring.  Raises OSError."""
+        cdef int result
+        with nogil:
+            result = self.serve()
+        self.ring.check(result)
 
-    cdef int turn_threaded(self) noexcept nogil:
+    cdef int serve(self) noexcept nogil:
         cdef Plane *plane = &self.plane
         cdef int result = 0, settled
         cdef bint may_sleep, stopping
@@ -173,7 +171,7 @@ cdef class DataPlane:
             pthread_mutex_unlock(&plane.lock)
             if self.ring.reap() == 0 and self.ring.guests_reaped == 0 and may_sleep:
                 pool_trim(&plane.pool)
-            if result < 0:
+            if result < 0 and result not in (-ETIME, -EINTR, -EAGAIN, -EBUSY):
                 return result
         return 0
 
@@ -195,7 +193,7 @@ cdef class DataPlane:
         for _ in range(STOP_TURNS):
             if not self.plane.open_connections and not self.plane.operations:
                 return
-            self.ring.wait(STOP_SLEEP_S)
+            self.ring.drop(self.ring.wait(STOP_SLEEP_S))
 
     def stop(self):
         """Have `run` return; for any thread."""

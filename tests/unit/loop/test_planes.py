@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from smbd_uring import _native
-from smbd_uring.loop.planes import FLUSHED, FRAME, PEER_FINISHED, SENT, VIOLATION, Planes
+from smbd_uring.loop.planes import FLUSHED, FRAME, PEER_FINISHED, VIOLATION, Planes
 from tests.unit.loop.network import framed
 
 if TYPE_CHECKING:
