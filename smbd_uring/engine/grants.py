@@ -79,19 +79,23 @@ def grant(engine: Engine, opened: Open) -> None:
         *opened.file_id, opened.session.session_id, tree.tree_id, opened.handle, int(operations), write_through,
         tree.encrypt_data, opened.facts.status.device,
     )  # fmt: skip
+    plane.set_position(opened.file_id.volatile, opened.position)
     opened.is_granted = True
 
 
 async def revoke(opened: Open) -> None:
-    """Take back what was granted; when this returns nothing of the data plane uses the open's handle."""
-    if not opened.is_granted:
-        return
-    opened.is_granted = False
+    """Take back what was granted; when this returns nothing of the data plane uses the open's handle.
+
+    Two requests may want it at the same time: both wait, and what one of them grants anew the other takes back again.
+    """
     connection = opened.session.connection
-    assert connection.plane is not None
-    opened.position = position_of(opened)
-    if not connection.plane.revoke(opened.file_id.volatile):
-        await Drained(connection.connection_id, opened.file_id.volatile)
+    while opened.is_granted or opened.is_draining:
+        assert connection.plane is not None
+        opened.position = position_of(opened)
+        opened.is_granted = False
+        opened.is_draining = not connection.plane.revoke(opened.file_id.volatile)
+        if opened.is_draining:
+            await Drained(connection.connection_id, opened.file_id.volatile)
 
 
 def position_of(opened: Open) -> int:

@@ -95,8 +95,9 @@ class Open:
 
     __slots__ = (
         "busy", "closed", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
-        "file_id", "granted_access", "handle", "idle", "is_directory", "is_granted", "listing", "listing_turns", "mode",
-        "notifies", "position", "quiet_at", "session", "share_access", "tree", "waiting_for_close",
+        "file_id", "granted_access", "handle", "idle", "is_directory", "is_draining", "is_granted", "listing",
+        "listing_turns", "mode", "notifies", "position", "quiet_at", "session", "share_access", "tree",
+        "waiting_for_close",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +127,8 @@ class Open:
         self.listing_turns: Turns | None = None
         self.notifies: set[Request] = set()
         self.is_granted = False
+        self.is_draining = False
+        """What was granted is taken back, and operations of the data plane are still under way."""
         """A data plane serves it; see `engine.grants`."""
         self.position = 0
         self.mode = 0

@@ -79,7 +79,7 @@ class RingDriver(DriverBase):
         self._completions: deque[tuple[Operation, int, int]] = deque()
         self._accepts: dict[socket.socket, Operation] = {}
         self._polls: dict[int, Operation] = {}
-        self._draining: dict[tuple[int, int], object] = {}
+        self._draining: dict[tuple[int, int], list[object]] = {}
         try:
             self.planes = Planes(self.ring, rings)
             super().__init__(listeners, companion, workers)
@@ -97,7 +97,7 @@ class RingDriver(DriverBase):
 
     def _perform_on_files(self, token: object, effect: Effect[Any]) -> None:
         if isinstance(effect, Drained):
-            self._draining[effect.connection_id, effect.volatile_id] = token
+            self._draining.setdefault((effect.connection_id, effect.volatile_id), []).append(token)
         else:
             self._files.start(token, effect)
 
@@ -220,7 +220,8 @@ class RingDriver(DriverBase):
         for kind, connection_id, number, detail, ids_taken, frozen, frame in self.planes.take_events():
             connection = self.connections.get(connection_id)
             if kind == DRAINED:
-                self._answers.append((self._draining.pop((connection_id, number)), None, None))
+                for token in self._draining.pop((connection_id, number)):
+                    self._answers.append((token, None, None))
             elif connection is None:
                 continue
             elif kind == FRAME:
