@@ -176,7 +176,7 @@ def test_one_request_at_a_time(pair: Pair) -> None:
             asked += 1
         with_grants_files, without_files = (side.files() for side in pair.sides)
         assert with_grants_files == without_files, f"seed {seed}:\n" + "\n".join(history)
-    assert pair.served() > asked // 4, "hardly anything was served by the data plane"
+    assert pair.served() > asked // 8, "hardly anything was served by the data plane"
 
 
 def test_many_requests_at_once(pair: Pair) -> None:

@@ -27,6 +27,7 @@ from smbd_uring.wire.data import ReadResponse
 from smbd_uring.wire.fscc import EndOfFileInformation, ModeInformation
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
+from smbd_uring.wire.query import QueryInfoResponse
 from tests.engine.servers import REAL_DRIVERS, SERVER_GUID, LoopbackTransport, RealServer
 from tests.support.client_messages import Message, Reply
 from tests.support.file_client import FileClient, Messages
@@ -362,3 +363,25 @@ def test_a_large_write_arrives_in_any_pieces(server: RealServer, seals: bool) ->
         for message_id in (before, written.message_id, after.message_id):
             assert client.wait_for(message_id).status == NtStatus.SUCCESS
         assert server.files.data("file")[cut : cut + len(data)] == data
+
+
+def test_a_change_of_mode_keeps_the_position(server: RealServer) -> None:
+    server.files.add_file("file", bytes(1000), 0o777)
+    client = server.client()
+    file_id = client.open("file")
+    assert client.read(file_id, 100, 50).status == NtStatus.SUCCESS
+    assert client.ask(change_mode(file_id)).status == NtStatus.SUCCESS
+    answer = client.query_info(file_id, FileInfoClass.POSITION).expect(QueryInfoResponse)
+    assert int.from_bytes(answer.buffer, "little") == 150
+
+
+@pytest.mark.parametrize("seals", [False, True])
+def test_a_client_that_asks_and_then_says_no_more_gets_its_answer(server: RealServer, seals: bool) -> None:
+    """Given a large answer that another thread protects, the end waits for it; a second connection brings that in."""
+    server.files.add_file("file", bytes(4 * MIB), 0o777)
+    client, _other = rich_client(server, 500, seals), server.client()
+    file_id = client.open("file")
+    (message_id,) = client.send(Messages.read(file_id, 0, 4 * MIB))
+    assert isinstance(client.transport, LoopbackTransport)
+    client.transport._socket.shutdown(socket.SHUT_WR)
+    assert len(client.wait_for(message_id).expect(ReadResponse).data) == 4 * MIB

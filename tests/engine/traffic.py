@@ -23,7 +23,7 @@ from smbd_uring.wire.const import (
     WriteFlags,
 )
 from smbd_uring.wire.data import FlushRequest
-from smbd_uring.wire.fscc import EndOfFileInformation, PositionInformation
+from smbd_uring.wire.fscc import EndOfFileInformation, ModeInformation, PositionInformation
 from smbd_uring.wire.pdu import FILE_ID_ANY, FileId
 from tests.support.client_messages import Message
 from tests.support.file_client import FileClient, Messages
@@ -122,7 +122,7 @@ class Traffic:
                 lambda handles: [Messages.query_info(_id(handles, handle), query, size=1024)],
             )
         if kind == 18:
-            return self._truncate(handle)
+            return self._truncate(handle) if self.chance.random() < 0.7 else self._change_mode(handle)
         position = self._offset()
         information = PositionInformation(position & ((1 << 63) - 1))
         return Frame(
@@ -205,6 +205,13 @@ class Traffic:
             lambda handles: [
                 Messages.set_info(_id(handles, handle), FileInfoClass.END_OF_FILE, EndOfFileInformation(size))
             ],
+        )
+
+    def _change_mode(self, handle: str) -> Frame:
+        mode = self._one_of(0, int(CreateOptions.FILE_WRITE_THROUGH))
+        return Frame(
+            f"change the mode of {handle} to {mode:#x}",
+            lambda handles: [Messages.set_info(_id(handles, handle), FileInfoClass.MODE, ModeInformation(mode))],
         )
 
     def _offset(self) -> int:
