@@ -81,7 +81,7 @@ cdef class Ring(RingCore):
         )
         return self.launch(sqe, operation, 0)
 
-    def write(self, int descriptor, uint64_t offset, data, context):
+    def write(self, int descriptor, uint64_t offset, data, context, int personality=0):
         """pwrite of one buffer, held until the completion; its result may be short."""
         cdef Operation operation = new_operation(OP_WRITE, context, ())
         cdef liburing.io_uring_sqe *sqe
@@ -94,7 +94,7 @@ cdef class Ring(RingCore):
             <unsigned>min(operation.vectors[0].iov_len, <size_t>TRANSFER_MAX),
             offset,
         )
-        return self.launch(sqe, operation, 0)
+        return self.launch(sqe, operation, personality)
 
     def synchronize(self, int descriptor, bint data_only, context):
         """fsync, or fdatasync."""

@@ -9,6 +9,7 @@ done.  Without a data plane, or with grants turned off, every function here does
 
 from __future__ import annotations
 
+from stat import S_ISGID, S_ISUID
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
@@ -67,7 +68,8 @@ def grant(engine: Engine, opened: Open) -> None:
     operations = GrantOperation(0)
     if opened.granted_access & READ_RIGHTS:
         operations |= GrantOperation.READ
-    if opened.granted_access & AccessMask.FILE_WRITE_DATA:
+    # A data plane writes as the server: the kernel would leave a program the power that its change has to end.
+    if opened.granted_access & AccessMask.FILE_WRITE_DATA and not opened.facts.status.mode & (S_ISUID | S_ISGID):
         operations |= GrantOperation.WRITE
     if opened.granted_access & WRITE_RIGHTS:
         operations |= GrantOperation.FLUSH

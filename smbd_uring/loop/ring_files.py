@@ -189,11 +189,11 @@ def _read(ring: Ring, request: Request, _personality: int) -> None:
     ring.read(effect.handle, effect.offset + request.done, effect.length - request.done, request)
 
 
-def _write(ring: Ring, request: Request, _personality: int) -> None:
+def _write(ring: Ring, request: Request, personality: int) -> None:
     effect = request.effect
     view = arguments.byte_view(effect.data)
     arguments.file_range(effect.offset, len(view))
-    ring.write(effect.handle, effect.offset + request.done, view[request.done :], request)
+    ring.write(effect.handle, effect.offset + request.done, view[request.done :], request, personality)
 
 
 def _synchronize(ring: Ring, request: Request, _personality: int) -> None:

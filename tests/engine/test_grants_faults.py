@@ -22,6 +22,7 @@ import pytest
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.loop.ring_driver import RingDriver
+from smbd_uring.ports import Credentials
 from smbd_uring.wire.const import AccessMask, CreateOptions, FileInfoClass, LockFlags, WriteFlags
 from smbd_uring.wire.data import ReadResponse
 from smbd_uring.wire.fscc import EndOfFileInformation, ModeInformation
@@ -385,3 +386,24 @@ def test_a_client_that_asks_and_then_says_no_more_gets_its_answer(server: RealSe
     assert isinstance(client.transport, LoopbackTransport)
     client.transport._socket.shutdown(socket.SHUT_WR)
     assert len(client.wait_for(message_id).expect(ReadResponse).data) == 4 * MIB
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write as somebody else")
+def test_a_write_ends_the_power_of_a_program(make_server: MakeServer) -> None:
+    """Whoever may write to a program that runs with others' rights is not root: its set-id bits go ([MAN] write(2))."""
+
+    def tell(server: RealServer) -> list[Reply]:
+        server.files.add_file("program", b"#!/bin/sh", 0o777)
+        path = Path(server.files.top()) / "program"
+        for folder in (path, *path.parents[:3]):
+            folder.chmod(0o6777)
+        anna = server.companion.accounts["anna"]
+        server.companion.accounts["anna"] = replace(anna, credentials=Credentials(12345, 12345))
+        client = server.client()
+        file_id = client.open("program", AccessMask.FILE_READ_DATA | AccessMask.FILE_WRITE_DATA)
+        reply = client.write(file_id, b"rm -r /", 9)
+        assert reply.status == NtStatus.SUCCESS
+        assert path.stat().st_mode & 0o6000 == 0
+        return [reply]
+
+    assert_ends_equally(make_server, tell)

@@ -94,8 +94,8 @@ def test_short_reads_and_writes_go_on(driver: RingDriver, perform: Through, file
     def read(descriptor: int, offset: int, length: int, context: Any) -> Any:
         return driver.ring.read(descriptor, offset, min(length, 1000), context)
 
-    def write(descriptor: int, offset: int, data: memoryview, context: Any) -> Any:
-        return driver.ring.write(descriptor, offset, data[:1000], context)
+    def write(descriptor: int, offset: int, data: memoryview, context: Any, personality: int) -> Any:
+        return driver.ring.write(descriptor, offset, data[:1000], context, personality)
 
     driver._files._ring = Stubborn(driver.ring, read=read, write=write)  # type: ignore[assignment]
     data = os.urandom(4321)
