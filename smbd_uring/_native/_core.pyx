@@ -253,6 +253,8 @@ cdef class RingCore:
             place.result = entries[index].res
             place.flags = entries[index].flags
         liburing.io_uring_cq_advance(&self.ring, count)
+        if self.guest.subject is NULL:
+            return self.batched
         # Only now: what the guest does may need room in the queues.
         for index in range(self.guests_reaped):
             self.guest.completed(self.guest.subject, guests[index].user_data, guests[index].result, guests[index].flags)

@@ -8,6 +8,7 @@ A plane either shares the ring and the thread of the engine's driver (`attach`),
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cython cimport no_gc_clear
 from libc.errno cimport EAGAIN, EBUSY, EINTR, ETIME
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free
@@ -47,6 +48,8 @@ cdef void idle_guest(void *subject) noexcept nogil:
     pool_trim(&(<Plane *>subject).pool)
 
 
+# The collector may not take from it what its end still needs.
+@no_gc_clear
 cdef class DataPlane:
     """Connections and what is granted of them, on one ring."""
 
@@ -78,6 +81,9 @@ cdef class DataPlane:
 
     def __dealloc__(self):
         cdef Device *device
+        # A ring that is closed later must not call what is gone.
+        if self.ring is not None:
+            self.ring.guest.subject = NULL
         while self.plane.devices is not NULL:
             device = self.plane.devices
             self.plane.devices = device.next

@@ -7,6 +7,7 @@ Every method may be called from the engine's thread, wherever the plane runs.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cython cimport no_gc_clear
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
@@ -40,6 +41,8 @@ cdef PlaneConnection make_connection(Plane *plane, object owner, uint64_t number
     return made
 
 
+# The collector may not take from it what its end still needs.
+@no_gc_clear
 cdef class PlaneConnection:
     """One connection: what the engine tells the plane about it.  Implements `ports.PlaneConnection`."""
 
