@@ -114,7 +114,7 @@ def kinds(plane: DataPlane, last: int, patience_s: float) -> list[int]:
 
 @pytest.fixture
 def reader(plane: DataPlane, tmp_path: Path) -> Iterator[tuple[PlaneConnection, socket.socket]]:
-    """A connection that may read a MiB signed, with little to wait for it at a time; another makes the crew worth it."""
+    """A connection that may read a MiB signed, with little to wait for it at a time; another makes it the crew's."""
     connections, clients = connect(plane, 2)
     connection = connections[0]
     (tmp_path / "file").write_bytes(bytes(MIB))

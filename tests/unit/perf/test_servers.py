@@ -75,9 +75,9 @@ def test_a_pinned_server_runs_on_that_core_with_all_its_threads_and_children() -
     with folders() as (work, share), own(work, share, "daemon") as running:
         pin_tree(running.pid, {core})
         threads = [int(name) for name in os.listdir(f"/proc/{running.pid}/task")]
-        children = subprocess.run(["pgrep", "-P", str(running.pid)], capture_output=True, text=True).stdout.split()
+        children = [child.pid for child in psutil.Process(running.pid).children()]
         assert children
-        assert {frozenset(os.sched_getaffinity(one)) for one in (*threads, *map(int, children))} == {frozenset({core})}
+        assert {frozenset(os.sched_getaffinity(one)) for one in (*threads, *children)} == {frozenset({core})}
 
 
 def test_connections_from_many_addresses_are_held() -> None:
