@@ -4,9 +4,10 @@ PYTHON_IN_VENV := .venv/bin/python
 GUEST ?= ../shared/tools/guest
 FRAMES ?= 1000000
 BENCH ?= --floor
+SECONDS_EACH ?= 600
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-sanitized test-guest torture bench bench-guest lint fuzz clean
+.PHONY: help build run test test-slow test-sanitized test-guest torture bench bench-guest lint fuzz fuzz-native clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -29,7 +30,7 @@ test-slow: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m pytest -m slow $(PYTEST_OPTIONS)
 
-## test-sanitized  the unit tests with native parts built for the sanitizers of addresses and undefined behaviour
+## test-sanitized  the unit tests with native parts built for sanitizers (SANITIZERS=thread: for that of data races)
 test-sanitized: build
 	@tools/prepare-tests.sh test
 	tools/test-sanitized.sh $(PYTEST_OPTIONS)
@@ -64,6 +65,11 @@ lint: build
 fuzz: build
 	@tools/prepare-tests.sh test
 	FUZZ_FRAMES=$(FRAMES) $(PYTHON_IN_VENV) -m pytest -s tests/fuzz $(PYTEST_OPTIONS)
+
+## fuzz-native libFuzzer over the native parts, sanitizers included (SECONDS_EACH= for each of its two targets)
+fuzz-native: build
+	@tools/prepare-tests.sh fuzz
+	tools/fuzz-native.sh $(SECONDS_EACH)
 
 ## clean       remove what the other targets made
 clean:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the system packages named by group ("build", "test", "guest", "bench") where that is possible.
+# Installs the system packages named by group ("build", "test", "guest", "bench", "fuzz") where that is possible.
 # Where it is not, prints the one command that does it and goes on: the caller copes with what is missing.
 set -euo pipefail
 
@@ -8,15 +8,17 @@ declare -A debian=(
   [test]="samba samba-testsuite smbclient"
   [guest]="busybox-static cifs-utils linux-image-amd64 qemu-system-x86"
   [bench]="fio libnl-genl-3-200"
+  [fuzz]="clang libclang-rt-dev"
 )
 declare -A fedora=(
   [build]="gcc liburing-devel openssl-devel python3-devel"
   [test]="samba samba-test samba-client"
   [guest]="busybox cifs-utils kernel-core qemu-system-x86"
   [bench]="fio ksmbd-tools"
+  [fuzz]="clang compiler-rt"
 )
 
-group=${1:?usage: $0 build|test|guest|bench}
+group=${1:?usage: $0 build|test|guest|bench|fuzz}
 
 if ! command -v apt-get >/dev/null; then
   if command -v dnf >/dev/null; then
