@@ -20,6 +20,7 @@ LIBRARIES = {
     "_native/_dirents": [],
     "_native/_entries": [],
     "_native/_identity": [],
+    "_native/_listed": [],
     "_native/_paths": [],
     "_native/_ring": ["uring"],
     "_native/_statx": [],

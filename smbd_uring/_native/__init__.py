@@ -10,17 +10,19 @@ module is used where it is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smbd_uring._native._crew import CryptographyCrew
+    from smbd_uring._native._listed import ListedEntries as ListedEntriesType
     from smbd_uring._native._message_crypto import Opener as OpenerType
     from smbd_uring._native._message_crypto import Sealer as SealerType
     from smbd_uring._native._message_crypto import Signer as SignerType
     from smbd_uring._native._plane import DataPlane
     from smbd_uring._native._ring import Ring as RingType
+    from smbd_uring._native._statx import EntryTable as EntryTableType
     from smbd_uring._native._values import ValueCache as ValueCacheType
 
 MODULES = (
@@ -34,6 +36,7 @@ MODULES = (
     "_entries",
     "_files",
     "_identity",
+    "_listed",
     "_message_crypto",
     "_operation",
     "_paths",
@@ -71,13 +74,19 @@ make_plane: type[DataPlane] | None = None
 make_crew: type[CryptographyCrew] | None = None
 """Makes what threads for large messages run; there with the ring, too."""
 
-stat_entries: Callable[..., list[Any] | None] | None = None
+stat_entries: Callable[..., EntryTableType | None] | None = None
 """Facts of many names of a directory, `_statx.stat_entries`."""
 
 read_directory: Callable[[int, type[Any], int], list[Any] | None] | None = None
 """The names in a directory, `_dirents.read_directory`."""
 
-append_entries: Callable[[bytearray, int, int, int, int, list[Any], int], tuple[int, int, int]] | None = None
+EntryTable: type[EntryTableType] | None = None
+"""What `stat_entries` gives."""
+
+list_entries: Callable[..., ListedEntriesType | None] | None = None
+"""Entries of such a table as clients see them, `_listed.list_entries`."""
+
+append_entries: Callable[[bytearray, int, int, int, int, Sequence[Any], int, int], tuple[int, int, int]] | None = None
 """Lays out entries of a listing, `_entries.append_entries`."""
 
 paths: ModuleType | None = None
@@ -120,11 +129,11 @@ def _load() -> None:
 
 
 def _load_files() -> None:
-    global stat_entries, read_directory, append_entries, paths, take_identity, ValueCache
-    from smbd_uring._native import _dirents, _entries, _identity, _paths, _statx, _values
+    global stat_entries, read_directory, EntryTable, list_entries, append_entries, paths, take_identity, ValueCache
+    from smbd_uring._native import _dirents, _entries, _identity, _listed, _paths, _statx, _values
 
     stat_entries, read_directory = _statx.stat_entries, _dirents.read_directory
-    append_entries = _entries.append_entries
+    EntryTable, list_entries, append_entries = _statx.EntryTable, _listed.list_entries, _entries.append_entries
     paths, take_identity, ValueCache = _paths, _identity.take, _values.ValueCache
 
 

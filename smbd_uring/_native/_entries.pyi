@@ -8,5 +8,6 @@ def append_entries(
     first_id: int,
     second_id: int,
     entries: Sequence[Any],
+    first: int,
     count_max: int,
 ) -> tuple[int, int, int]: ...

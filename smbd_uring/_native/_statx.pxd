@@ -36,6 +36,35 @@ cdef enum:
 # The fields of ports.FileStatus in their order.
 cdef tuple fields(statx_buffer *status)
 
+# A moment as Python has it, nanoseconds since the epoch.
+cdef object nanoseconds(statx_timestamp *moment)
+
+cdef enum:
+    # Longer values are fetched again with the room they need.
+    VALUE_BYTES = 64
+
+cdef struct entry_facts:
+    # 0, or why there is no status; the rest is then without meaning.
+    int error
+    # Bytes in `value`; -1 for none.
+    ssize_t value_length
+    # Whether the value is longer than `value` has room for; whether the file is on another device than asked for.
+    bint is_longer, is_foreign
+    statx_buffer status
+    char value[VALUE_BYTES]
+
+cdef class EntryTable:
+    # One place a name, owned: allocated with the object and freed with it.
+    cdef entry_facts *facts
+    cdef Py_ssize_t count
+    # The names that were looked at, bytes in the same order; nobody changes the list.
+    cdef list names
+    # Values that are longer than a place has room for, by position.
+    cdef dict long_values
+    cdef object status_type
+    cdef object status(self, Py_ssize_t index)
+    cdef object value(self, Py_ssize_t index)
+
 # getxattrat(2): the length of the value, or -1 with errno set, ENOSYS where the kernel has no such call.
 cdef ssize_t xattr_at(
     int directory, const char *path, int flags, const char *xattr, void *value, uint32_t size

@@ -1,6 +1,11 @@
+from collections.abc import Sequence
 from typing import Any
 
 from smbd_uring._native._values import ValueCache
+
+class EntryTable(Sequence[Any]):
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any) -> Any: ...
 
 def stat_entries(
     directory: int,
@@ -11,4 +16,4 @@ def stat_entries(
     budget_ns: int,
     cache: ValueCache | None = None,
     identity: int = 0,
-) -> list[Any] | None: ...
+) -> EntryTable | None: ...

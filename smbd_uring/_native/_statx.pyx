@@ -52,18 +52,9 @@ cdef struct xattr_args:
 cdef enum:
     # "/proc/self/fd/", a number, "/", a name of 255 bytes, NUL.
     PATH_BYTES = 320
-    # Longer values are fetched again with the room they need.
-    VALUE_BYTES = 1024
-    # Names looked at between two looks at Python objects.
+    # Names looked at between two looks at the clock.
     BATCH = 64
     SYS_GETXATTRAT = 464
-
-cdef struct entry_facts:
-    int error
-    ssize_t value_length
-    bint is_longer, is_foreign
-    statx_buffer status
-    char value[VALUE_BYTES]
 
 
 # Whether the kernel has getxattrat (6.13); found out by asking once.
@@ -139,7 +130,7 @@ cdef object long_value(int directory, bytes name, bytes xattr):
 cdef int64_t SECONDS_MAX = 9000000000
 
 
-cdef inline object nanoseconds(statx_timestamp *moment):
+cdef object nanoseconds(statx_timestamp *moment):
     if -SECONDS_MAX < moment.tv_sec < SECONDS_MAX:
         return moment.tv_sec * 1000000000 + <int64_t>moment.tv_nsec
     return <int64_t>moment.tv_sec * <object>1_000_000_000 + moment.tv_nsec
@@ -162,60 +153,86 @@ cdef tuple fields(statx_buffer *status):
     )
 
 
-cdef object result_of(int directory, bytes name, bytes xattr, entry_facts *facts, object status_type):
-    if facts.error in (ENOENT, EACCES, EPERM, ELOOP, ENOTDIR, ESTALE):
-        return None
-    if facts.error:
-        raise OSError(facts.error, os.strerror(facts.error))
-    status = new_tuple(status_type, fields(&facts.status))
-    if facts.is_longer:
-        return (status, long_value(directory, name, xattr))
-    # Absent, unsupported or not permitted: to a listing all of these mean that there is no value.
-    return (status, facts.value[:facts.value_length] if facts.value_length >= 0 else None)
+cdef bint is_absent(int error) noexcept nogil:
+    """Whether one name of many may be unseen for this reason: gone, or not for these eyes."""
+    return error in (ENOENT, EACCES, EPERM, ELOOP, ENOTDIR, ESTALE)
+
+
+cdef class EntryTable:
+    """What was seen of many names of a directory: a sequence of None for a name that is gone or may not be seen, else
+    (status, value or None), made when it is asked for."""
+
+    def __cinit__(self, list names, object status_type):
+        self.names = names
+        self.count = len(names)
+        self.status_type = status_type
+        self.long_values = {}
+        self.facts = <entry_facts *>malloc(max(self.count, 1) * sizeof(entry_facts))
+        if self.facts is NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.facts)
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, Py_ssize_t index):
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        if self.facts[index].error:
+            return None
+        return (self.status(index), self.value(index))
+
+    cdef object status(self, Py_ssize_t index):
+        return new_tuple(self.status_type, fields(&self.facts[index].status))
+
+    cdef object value(self, Py_ssize_t index):
+        # Absent, unsupported or not permitted: to a listing all of these mean that there is no value.
+        cdef entry_facts *facts = &self.facts[index]
+        if facts.is_longer:
+            return self.long_values.get(index)
+        return facts.value[:facts.value_length] if facts.value_length >= 0 else None
 
 
 def stat_entries(
     int directory, list names, bytes xattr, status_type, uint64_t device, int64_t budget_ns, ValueCache cache=None,
     uint32_t identity=0,
 ):
-    """For each of `names` (bytes, single components without NUL): None when it is gone or may not be seen,
-    else (`status_type` made of the fields of FileStatus, value or None).  No symlink is followed.
+    """An `EntryTable` with `status_type` made of the fields of FileStatus for each of `names` (bytes, single components
+    without NUL).  No symlink is followed.
 
-    None for all when a name is on another device than `device` (0: any may be), or when it takes longer than
-    `budget_ns`.  `cache` may know values for `identity`, which stands for the thread's.  Raises OSError, MemoryError."""
+    None when a name is on another device than `device` (0: any may be), or when it takes longer than `budget_ns`.
+    `cache` may know values for `identity`, which stands for the thread's.  Raises OSError, MemoryError."""
     cdef const char *pointers[BATCH]
     cdef const char *xattr_name = PyBytes_AS_STRING(xattr)
-    cdef entry_facts *facts = <entry_facts *>malloc(BATCH * sizeof(entry_facts))
+    cdef EntryTable table = EntryTable(names, status_type)
+    cdef entry_facts *facts
     cdef Py_ssize_t start
     cdef int count, index
-    cdef list results = []
     cdef bytes name
-    cdef int64_t end = 0, began_ns
+    cdef int64_t end = now_ns() + budget_ns, began_ns
     cdef bint is_over = False, has_cache = cache is not None and cache.xattr == xattr
-    if facts is NULL:
-        raise MemoryError
-    try:
-        for start in range(0, len(names), BATCH):
-            batch = names[start:start + BATCH]
-            count = 0
-            for name in batch:
-                pointers[count] = PyBytes_AS_STRING(name)
-                count += 1
-            with nogil:
-                if start == 0:
-                    end = now_ns() + budget_ns
-                began_ns = file_clock_ns()
-                for index in range(count):
-                    look(
-                        directory, pointers[index], xattr_name, device, cache, has_cache, identity, began_ns,
-                        &facts[index],
-                    )
-                    is_over = is_over or facts[index].is_foreign
-                is_over = is_over or now_ns() > end
-            if is_over:
-                return None
+    for start in range(0, table.count, BATCH):
+        count = <int>min(<Py_ssize_t>BATCH, table.count - start)
+        facts = table.facts + start
+        for index in range(count):
+            name = names[start + index]
+            pointers[index] = PyBytes_AS_STRING(name)
+        with nogil:
+            began_ns = file_clock_ns()
             for index in range(count):
-                results.append(result_of(directory, batch[index], xattr, &facts[index], status_type))
-        return results
-    finally:
-        free(facts)
+                look(
+                    directory, pointers[index], xattr_name, device, cache, has_cache, identity, began_ns,
+                    &facts[index],
+                )
+                is_over = is_over or facts[index].is_foreign
+            is_over = is_over or now_ns() > end
+        if is_over:
+            return None
+        for index in range(count):
+            if facts[index].error and not is_absent(facts[index].error):
+                raise OSError(facts[index].error, os.strerror(facts[index].error))
+            if facts[index].is_longer:
+                table.long_values[start + index] = long_value(directory, names[start + index], xattr)
+    return table

@@ -9,6 +9,7 @@ entry that vanishes meanwhile is left out; one that appears is not seen until th
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
@@ -27,36 +28,37 @@ WILDCARDS = frozenset('*?<>"')
 class Listing:
     """Goes through the entries of `opened` that match `pattern`.
 
-    `peek` shows the next entries, `advance` goes past some of them; an entry that did not fit in a reply is peeked at
-    again.  For one request at a time.
+    `has_more` sees to it that the next entries are among `described`, from `position` on; `advance` goes past some of
+    them, and one that did not fit in a reply stays the next.  For one request at a time.
     """
 
-    __slots__ = ("_described", "_next", "_opened", "_remaining", "_started", "given", "pattern")
+    __slots__ = ("_opened", "_remaining", "_started", "described", "given", "pattern", "position")
 
     def __init__(self, opened: Open, pattern: str) -> None:
         self._opened = opened
         self._remaining: list[DirectoryEntry] = []
-        self._described: list[ListedEntry] = []
-        self._next = 0
         self._started = False
+        self.described: Sequence[ListedEntry] = []
+        """Entries with their facts; those before `position` were given."""
+        self.position = 0
         self.pattern = pattern
         self.given = 0
         """Entries the client was given so far."""
 
-    async def peek(self, engine: Engine) -> list[ListedEntry]:
-        """Some of the next entries, at least one; none at the end."""
+    async def has_more(self, engine: Engine) -> bool:
+        """Whether there is a next entry; if so it is at `position` of `described`."""
         if not self._started:
             await self._start(engine)
             self._started = True
-        while self._next >= len(self._described):
+        while self.position >= len(self.described):
             if not self._remaining:
-                return []
+                return False
             await self._describe_more(engine)
-        return self._described[self._next :]
+        return True
 
     def advance(self, count: int) -> None:
-        """So many of the entries that `peek` showed were given."""
-        self._next += count
+        """So many of the next entries were given."""
+        self.position += count
         self.given += count
 
     def release(self) -> None:
@@ -95,7 +97,7 @@ class Listing:
         if not dots:
             return
         own, parent = await self._dot_facts(engine)
-        self._described += [ListedEntry(name, own if name == "." else parent) for name in dots]
+        self.described = [ListedEntry(name, own if name == "." else parent) for name in dots]
 
     async def _dot_facts(self, engine: Engine) -> tuple[FileFacts, FileFacts]:
         opened = self._opened
@@ -128,7 +130,7 @@ class Listing:
         if found.handle is None or found.facts is None:
             return
         await CloseHandle(found.handle)
-        self._described.append(ListedEntry(found.components[-1], found.facts))
+        self.described = [ListedEntry(found.components[-1], found.facts)]
 
     async def _describe_more(self, engine: Engine) -> None:
         opened = self._opened
@@ -141,7 +143,7 @@ class Listing:
         if self.pattern != "*":
             batch = [entry for entry in batch if self._matches(entry.name)]
             await engine.scheduler.sleep(0)  # a costly pattern over a large folder keeps nobody else waiting
-        self._described = await engine.filesystem.describe(
+        self.described = await engine.filesystem.describe(
             root, handle, opened.components, batch, opened.credentials
         )
-        self._next = 0
+        self.position = 0

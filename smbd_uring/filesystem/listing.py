@@ -12,6 +12,8 @@ import stat
 from collections.abc import Sequence
 from typing import Final
 
+from smbd_uring import _native
+from smbd_uring.filesystem import dos_attributes
 from smbd_uring.filesystem.attributes import facts_of, read_facts
 from smbd_uring.filesystem.dos_attributes import DOS_ATTRIBUTES_XATTR
 from smbd_uring.filesystem.handles import Opened
@@ -47,32 +49,46 @@ async def describe(
     directory_components: tuple[str, ...],
     entries: Sequence[DirectoryEntry],
     credentials: Credentials,
-) -> list[ListedEntry]:
+) -> Sequence[ListedEntry]:
     """`ports.Filesystem.describe`; in the order of `entries`.
 
     Names that are not UTF-8 or have a character SMB cannot carry are left out: no client could open them.
     """
-    on_disk: list[bytes] = []
-    visible: list[str] = []
-    for entry in entries:
-        name = client_name(entry.name)
-        if name is not None and not (root.veto_list and is_vetoed(root.veto_list, name)):
-            on_disk.append(entry.name)
-            visible.append(name)
+    names = [entry.name for entry in entries]
+    if root.veto_list:
+        names = [name for name in names if not is_vetoed(root.veto_list, client_name(name) or "")]
+    if len(names) <= DIRECTORY_BATCH_ENTRIES:
+        return await _describe_batch(root, directory, directory_components, names, credentials)
     listed: list[ListedEntry] = []
-    for start in range(0, len(visible), DIRECTORY_BATCH_ENTRIES):
-        end = start + DIRECTORY_BATCH_ENTRIES
-        answers = await StatEntries(directory, on_disk[start:end], DOS_ATTRIBUTES_XATTR, credentials)
-        for name, answer in zip(visible[start:end], answers, strict=True):
-            if answer is None:
-                continue
-            status, value = answer
-            if status.mode & _S_IFMT != stat.S_IFLNK:
-                listed.append(_new_tuple(ListedEntry, (name, facts_of(root, status, name, value))))
-                continue
-            facts = await _facts_behind_symlink(root, (*directory_components, name), credentials)
-            if facts is not None:
-                listed.append(ListedEntry(name, facts))
+    for start in range(0, len(names), DIRECTORY_BATCH_ENTRIES):
+        batch = names[start : start + DIRECTORY_BATCH_ENTRIES]
+        listed += await _describe_batch(root, directory, directory_components, batch, credentials)
+    return listed
+
+
+async def _describe_batch(
+    root: ShareRoot, directory: Handle, directory_components: tuple[str, ...], names: list[bytes],
+    credentials: Credentials,
+) -> Sequence[ListedEntry]:  # fmt: skip
+    answers = await StatEntries(directory, names, DOS_ATTRIBUTES_XATTR, credentials)
+    if _native.list_entries is not None and _native.EntryTable is not None and isinstance(answers, _native.EntryTable):
+        seen = _native.list_entries(
+            answers, root.store_dos_attributes, root.hide_dot_files, dos_attributes.decode, ListedEntry, FileFacts
+        )
+        if seen is not None:
+            return seen
+    listed: list[ListedEntry] = []
+    for on_disk, answer in zip(names, answers, strict=True):
+        name = client_name(on_disk)
+        if answer is None or name is None:
+            continue
+        status, value = answer
+        if status.mode & _S_IFMT != stat.S_IFLNK:
+            listed.append(_new_tuple(ListedEntry, (name, facts_of(root, status, name, value))))
+            continue
+        facts = await _facts_behind_symlink(root, (*directory_components, name), credentials)
+        if facts is not None:
+            listed.append(ListedEntry(name, facts))
     return listed
 
 

@@ -65,7 +65,7 @@ class PosixFilesystem:
         directory_components: tuple[str, ...],
         entries: Sequence[DirectoryEntry],
         credentials: Credentials,
-    ) -> _Answer[list[ListedEntry]]:
+    ) -> _Answer[Sequence[ListedEntry]]:
         return listing.describe(root, directory, directory_components, entries, credentials)
 
     def delete(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ def stat_entries(
     budget_ns: int = WITHOUT_LIMIT,
     cache: Any = None,
     identity: int = 0,
-) -> list[EntryFacts] | None:
+) -> Collection[EntryFacts] | None:
     """Perform `ports.StatEntries`.  Names are single components without NUL.
 
     None when one is on another device than `device`, of which nothing is asked then, or when it takes longer than

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from smbd_uring.loop import arguments, directories, libc, paths
@@ -206,7 +206,7 @@ def _list_directory(effect: ListDirectory) -> list[DirectoryEntry]:
         os.close(fresh)
 
 
-def _stat_entries(effect: StatEntries) -> list[directories.EntryFacts]:
+def _stat_entries(effect: StatEntries) -> Collection[directories.EntryFacts]:
     xattr, names = arguments.xattr_name(effect.xattr), arguments.components(effect.names)
     answers = directories.stat_entries(effect.directory, names, xattr)
     assert answers is not None

@@ -11,7 +11,7 @@ Paths and names are `bytes` as the kernel has them.  Times are integers in nanos
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, NewType, TypeVar
 
@@ -382,9 +382,10 @@ class TakeNameChanges(Effect[list[NameChange] | None]):
 
 
 @dataclass(slots=True)
-class StatEntries(Effect[list[tuple[FileStatus, bytes | None] | None]]):
+class StatEntries(Effect[Collection[tuple[FileStatus, bytes | None] | None]]):
     """statx and one xattr of many names in one directory, in one step.  Symlinks are not followed.
-    Result: for each name (FileStatus, xattr value or None), or None when the name is gone or may not be seen."""
+    Result: for each name, in order, (FileStatus, xattr value or None), or None when the name is gone or may not be
+    seen."""
 
     directory: Handle
     names: Sequence[bytes]

@@ -152,7 +152,7 @@ class Filesystem(Protocol):
     async def describe(
         self, root: ShareRoot, directory: Handle, directory_components: tuple[str, ...],
         entries: Sequence[DirectoryEntry], credentials: Credentials,
-    ) -> list[ListedEntry]:
+    ) -> Sequence[ListedEntry]:
         """Facts of some entries of a directory; those that are gone, vetoed, not UTF-8, or symlinks a client could
         not open are left out."""
 

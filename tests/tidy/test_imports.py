@@ -18,7 +18,7 @@ ALLOWED = {
     "wire": {"wire", "_native"},
     "crypto": {"crypto", "wire", "_native"},
     "engine": {"engine", "crypto", "wire", "config"},
-    "filesystem": {"filesystem"},
+    "filesystem": {"filesystem", "_native"},
     "config": {"wire"},
     "_native": {"_native"},
     "loop": {"loop", "_native"},

@@ -43,11 +43,11 @@ async def _next_entries(request: Request, opened: Open, body: QueryDirectoryRequ
     is_first_reply = listing.given == 0
     single = bool(body.flags & QueryDirectoryFlags.RETURN_SINGLE_ENTRY)
     count = 0
-    while entries := await listing.peek(request.engine):
-        given = reply.append_files(entries, 1 if single else len(entries))
+    while await listing.has_more(request.engine):
+        given = reply.append_files(listing.described, listing.position, 1 if single else len(listing.described))
         listing.advance(given)
         count += given
-        if given < len(entries) or single:
+        if listing.position < len(listing.described) or single:
             if count == 0:
                 raise SmbError(NtStatus.INFO_LENGTH_MISMATCH)
             break

@@ -9,7 +9,7 @@ names of its fields after the common ones.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,28 +175,31 @@ class DirectoryListing:
         self._buffer += lead + self._layout.pack(*self._fill(entry, len(name))) + name + _PADDING[:padding]
         return True
 
-    def append_files(self, entries: list[ListedEntry], count_max: int) -> int:
-        """Add files that have no extended attributes, short name, reparse tag or index, in their order, at most
-        `count_max` and while they fit.  Result: how many."""
+    def append_files(self, entries: Sequence[ListedEntry], first: int, count_max: int) -> int:
+        """Add files that have no extended attributes, short name, reparse tag or index, in their order from the one at
+        `first` on, at most `count_max` and while they fit.  Result: how many."""
         if self._ids is None:
-            return self._append_one_by_one(entries, count_max)
+            return self._append_one_by_one(entries, first, count_max)
         if _native.append_entries is None:
-            return self._append_in_python(entries, count_max)
+            return self._append_in_python(entries, first, count_max)
         given, last, end = _native.append_entries(
-            self._buffer, self._size_max, self._size, *self._ids, entries, count_max
+            self._buffer, self._size_max, self._size, *self._ids, entries, first, count_max
         )
         if given:
             self._last, self._end = last, end
         return given
 
-    def _append_one_by_one(self, entries: list[ListedEntry], count_max: int) -> int:
-        for given, entry in enumerate(entries[:count_max]):
-            if not self.append(DirectoryInformation(entry.name)):
-                return given
-        return min(count_max, len(entries))
+    def _append_one_by_one(self, entries: Sequence[ListedEntry], first: int, count_max: int) -> int:
+        end = min(len(entries), first + count_max)
+        for position in range(first, end):
+            if not self.append(DirectoryInformation(entries[position].name)):
+                return position - first
+        return end - first
 
-    def _append_in_python(self, entries: list[ListedEntry], count_max: int) -> int:
-        for given, (name, (status, attributes, created_ns)) in enumerate(entries[:count_max]):
+    def _append_in_python(self, entries: Sequence[ListedEntry], first: int, count_max: int) -> int:
+        end = min(len(entries), first + count_max)
+        for position in range(first, end):
+            name, (status, attributes, created_ns) = entries[position]
             is_directory = status.mode & _S_IFMT == _S_IFDIR
             entry = DirectoryInformation(
                 name, filetime_from_ns(created_ns), filetime_from_ns(status.accessed_ns),
@@ -205,8 +208,8 @@ class DirectoryListing:
                 attributes or FileAttributes.NORMAL, file_id=status.inode,
             )  # fmt: skip
             if not self.append(entry):
-                return given
-        return min(count_max, len(entries))
+                return position - first
+        return end - first
 
     def getvalue(self) -> bytes:
         """The buffer; its last entry points nowhere and is not padded."""

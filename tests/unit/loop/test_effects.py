@@ -317,7 +317,7 @@ def test_many_entries_are_described_in_one_step(perform: Performer, root: Handle
 
 def test_a_listing_of_a_handle_that_is_no_directory(perform: Performer, file: Handle) -> None:
     assert error_of(perform, ListDirectory(file)) == errno.ENOTDIR
-    assert perform(StatEntries(file, [b"x"], b"user.test")) == [None]
+    assert list(perform(StatEntries(file, [b"x"], b"user.test"))) == [None]
 
 
 XATTR = b"user.test"

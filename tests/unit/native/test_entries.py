@@ -32,8 +32,8 @@ def listed(info_class: int, entries: list[ListedEntry], count_max: int, size_max
         assert NATIVE is not None, "the native parts are not built"
         patch.setattr(_native, "append_entries", NATIVE if native else None)
         reply = DirectoryListing(info_class, size_max)
-        first = reply.append_files(entries[:2], count_max)
-        second = reply.append_files(entries[first:], count_max)
+        first = reply.append_files(entries[:2], 0, count_max)
+        second = reply.append_files(entries, first, count_max)
         return [first, second, reply.getvalue()]
 
 
@@ -66,4 +66,4 @@ def test_native_code_lays_out_what_python_does(
 def test_what_no_entry_can_hold_is_refused(entry: ListedEntry, error: type[Exception]) -> None:
     assert NATIVE is not None, "the native parts are not built"
     with pytest.raises(error):
-        NATIVE(bytearray(), 1000, 104, 96, 0, [entry], 1)
+        NATIVE(bytearray(), 1000, 104, 96, 0, [entry], 0, 1)
