@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from smbd_uring.netlink import messages
-from smbd_uring.netlink.directory import Directory
+from smbd_uring.netlink.directory import Account, Directory
 from smbd_uring.netlink.flags import AccountFlags, TreeFlags, TreeStatus
 from smbd_uring.netlink.messages import Event
 from smbd_uring.netlink.shares import no_share
@@ -40,10 +40,13 @@ class Answers:
             Event.LOGOUT_REQUEST: self._logout,
         }
         self._updated: set[str] = set()
+        self._looked_up: tuple[str, Account | None] | None = None
+        """The last login question's account, for the question for its groups that comes with it."""
 
     def replace(self, directory: Directory) -> None:
         """Answer from another reading; the engine is told to ask for each share again."""
         self._directory = directory
+        self._looked_up = None
         self._updated = set(directory.shares) | set(self._updated)
 
     def answer(self, command: int, data: bytes) -> Answer:
@@ -61,6 +64,7 @@ class Answers:
     def _login(self, data: bytes) -> Answer:
         asked = messages.LoginRequest.decode(data)
         account = self._directory.login(asked.account)
+        self._looked_up = asked.account, account
         if account is None:
             answer = messages.LoginResponse(asked.handle, 0, 0, "", int(AccountFlags.BAD_USER), b"")
         else:
@@ -72,7 +76,11 @@ class Answers:
 
     def _login_ext(self, data: bytes) -> Answer:
         asked = messages.LoginRequestExt.decode(data)
-        account = self._directory.login(asked.account)
+        before, self._looked_up = self._looked_up, None
+        if before is not None and before[0] == asked.account:
+            account = before[1]
+        else:
+            account = self._directory.login(asked.account)
         answer = messages.LoginResponseExt(asked.handle, account.groups if account is not None else ())
         return answer.EVENT, answer.encode()
 

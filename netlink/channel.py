@@ -19,9 +19,11 @@ import logging
 import os
 import socket
 import struct
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 from pathlib import Path
 
 log = logging.getLogger("smbd.companion")
@@ -32,12 +34,16 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 DATAGRAM_BYTES_MAX = 72 * 1024
 """An attribute's length has 16 bits, so no message is longer; a longer datagram is a stranger's."""
 
+TOGETHER_BYTES_MAX = 16 * 1024
+"""What is sent in one datagram as long as it is no single message: far below what any peer takes."""
+
 DATAGRAMS_PER_TURN = 64
 BUSY_RETRY_S = 0.01
 """When to try again to send what the other side had no room for; it makes room as fast as it reads."""
 NETLINK_USERSOCK = 2
 BUSY_ERRORS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
 _CREDENTIALS = struct.Struct("=iII")
+_CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
 
 
 class ChannelError(Exception):
@@ -68,6 +74,9 @@ class Channel:
 
     def __init__(self, end: socket.socket, peer: int | str | None) -> None:
         self._socket = end
+        self._is_netlink = end.family == socket.AF_NETLINK
+        self.port = int(end.getsockname()[0]) if self._is_netlink else 0
+        """This end's netlink port, 0 on AF_UNIX."""
         self.peer = peer
         """Netlink port or socket path of the other side; None until it is known."""
 
@@ -76,14 +85,9 @@ class Channel:
         return self._socket.fileno()
 
     @property
-    def port(self) -> int:
-        """This end's netlink port, 0 on AF_UNIX."""
-        return int(self._socket.getsockname()[0]) if self._socket.family == socket.AF_NETLINK else 0
-
-    @property
     def path(self) -> str:
         """This end's socket path, "" on netlink."""
-        return "" if self._socket.family == socket.AF_NETLINK else str(self._socket.getsockname())
+        return "" if self._is_netlink else str(self._socket.getsockname())
 
     def send(self, data: bytes) -> Delivery:
         """Send one datagram to the peer, at once or not at all."""
@@ -97,14 +101,26 @@ class Channel:
             return Delivery.BUSY if error.errno in BUSY_ERRORS else Delivery.GONE
         return Delivery.SENT
 
+    def send_queue(self, queue: deque[bytes]) -> Delivery:
+        """Send messages from the front of a queue, as many as fit in one datagram; they leave it unless it is BUSY."""
+        count = size = 0
+        for message in queue:
+            size += len(message)
+            if count and size > TOGETHER_BYTES_MAX:
+                break
+            count += 1
+        delivery = self.send(b"".join(islice(queue, count)))
+        if delivery is not Delivery.BUSY:
+            for _ in range(count):
+                queue.popleft()
+        return delivery
+
     def receive(self) -> list[Datagram]:
         """What arrived since the last call, without what strangers sent."""
         datagrams: list[Datagram] = []
         for _ in range(DATAGRAMS_PER_TURN):
             try:
-                data, ancillary, flags, address = self._socket.recvmsg(
-                    DATAGRAM_BYTES_MAX, socket.CMSG_SPACE(_CREDENTIALS.size)
-                )
+                data, ancillary, flags, address = self._socket.recvmsg(DATAGRAM_BYTES_MAX, _CREDENTIALS_SPACE)
             except BlockingIOError:
                 break
             except OSError as error:  # ENOBUFS: the queue overflowed; what was lost runs into its time limit

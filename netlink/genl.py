@@ -1,9 +1,12 @@
-"""One generic-netlink message: header, command, and the one attribute that carries a structure.
+"""Generic-netlink messages: header, command, and the one attribute that carries a structure.
 
 Knows: how ksmbd frames its messages (command N holds exactly one attribute of type N).  Must not know: the structures.
 
 There is one form of message here, 24 bytes before the structure, so it is one layout.  A library for every form costs
 each of the two processes 20 MiB and several times what the rest of a question takes; tests compare with one.
+
+Messages that are sent together are one datagram, one behind the other as netlink has it: each datagram wakes the other
+process, which costs more than what is in it.
 """
 
 from __future__ import annotations
@@ -47,17 +50,34 @@ def encode(command: int, payload: bytes, port: int = 0) -> bytes:
     return header + payload + bytes(padding)
 
 
-def decode(datagram: bytes) -> tuple[int, bytes]:
-    """(command, structure) of a datagram.  MalformedNetlink when any length in it is not what it should be."""
+def decode(datagram: bytes) -> list[tuple[int, bytes]]:
+    """(command, structure) of each message of a datagram, which is one at least; each ends where its header says.
+
+    MalformedNetlink when any length in it is not what it should be.
+    """
+    messages = []
+    position = 0
+    while True:
+        end, command, structure = _message(datagram, position)
+        messages.append((command, structure))
+        position = end + -end % ALIGNMENT
+        if position >= len(datagram):
+            return messages
+
+
+def _message(datagram: bytes, start: int) -> tuple[int, int, bytes]:
+    """(where it ends, command, structure) of the message that begins at `start`."""
     minimum = ATTRIBUTE_OFFSET + ATTRIBUTE_HEADER_SIZE
-    if len(datagram) < minimum:
-        raise MalformedNetlink(f"a datagram of {len(datagram)} bytes")
-    length, _, _, _, _, command, version, _, attribute_length, attribute_type = _LAYOUT.unpack_from(datagram)
-    if not minimum <= length <= len(datagram):
-        raise MalformedNetlink(f"a message of {length} bytes in a datagram of {len(datagram)}")
+    left = len(datagram) - start
+    if left < minimum:
+        raise MalformedNetlink(f"a message in {left} bytes")
+    length, _, _, _, _, command, version, _, attribute_length, attribute_type = _LAYOUT.unpack_from(datagram, start)
+    if not minimum <= length <= left:
+        raise MalformedNetlink(f"a message of {length} bytes in {left} of a datagram")
     room = length - ATTRIBUTE_OFFSET
     if not ATTRIBUTE_HEADER_SIZE <= attribute_length <= room or room - attribute_length >= ALIGNMENT:
         raise MalformedNetlink(f"an attribute of {attribute_length} bytes where there is room for {room}")
     if version != GENL_VERSION or command != attribute_type & ATTRIBUTE_TYPE_MASK or command > COMMAND_MAX:
         raise MalformedNetlink(f"command {command} with an attribute of type {attribute_type}")
-    return command, datagram[ATTRIBUTE_OFFSET + ATTRIBUTE_HEADER_SIZE : ATTRIBUTE_OFFSET + attribute_length]
+    attribute = start + ATTRIBUTE_OFFSET
+    return start + length, command, datagram[attribute + ATTRIBUTE_HEADER_SIZE : attribute + attribute_length]

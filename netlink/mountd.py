@@ -103,18 +103,18 @@ class Mountd:
                 continue
             self._heard_at = now
             try:
-                answer = self._answers.answer(*genl.decode(datagram.data))
-                if answer is not None:
-                    self._waiting.append(genl.encode(*answer, self._channel.port))
+                for command, data in genl.decode(datagram.data):
+                    answer = self._answers.answer(command, data)
+                    if answer is not None:
+                        self._waiting.append(genl.encode(*answer, self._channel.port))
             except (genl.MalformedNetlink, MalformedStructure) as error:
                 log.warning("a malformed message was dropped: %s", error)
 
     def _send_waiting(self) -> None:
         """Send answers in order; the engine's bound on questions bounds them."""
         while self._waiting:
-            if self._channel.send(self._waiting[0]) == Delivery.BUSY:
+            if self._channel.send_queue(self._waiting) is Delivery.BUSY:
                 return
-            self._waiting.popleft()
 
     def _reread(self) -> None:
         try:

@@ -28,7 +28,7 @@ from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
 from smbd_uring.loop import syscalls
 from smbd_uring.loop.identity import ThreadIdentity
-from smbd_uring.ports import NOT_NOW, AskLogin, AskShare, AskTree, Buffer, Effect, TellLogout, TellTreeDisconnect
+from smbd_uring.ports import NOT_NOW, AskLogin, AskTogether, Buffer, Effect, TellLogout, TellTreeDisconnect
 from smbd_uring.process import settle_memory
 from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileInfoClass
 from smbd_uring.wire.create import CreateResponse
@@ -39,7 +39,7 @@ from tests.support.client_messages import Message, Reply
 from tests.support.file_client import FileClient, Messages
 
 CONNECTION_ID = 1
-COMPANION_EFFECTS = (AskLogin, AskShare, AskTree, TellLogout, TellTreeDisconnect)
+COMPANION_EFFECTS = (AskLogin, AskTogether, TellLogout, TellTreeDisconnect)
 DEPTH = 8
 """Requests that arrive together; alone, each would find the caches full of the client's doings."""
 

@@ -173,6 +173,9 @@ COMPANION_QUESTIONS_MAX: Final = 1024
 COMPANION_HEARTBEAT_S: Final = 1.0
 """Interval at which the server makes sure that the companion still listens."""
 
+COMPANION_NOTICE_DELAY_S: Final = 0.1
+"""How long the end of a tree or session may wait for a question to travel with; nobody waits for it."""
+
 COMPANION_RESTART_DELAY_FIRST_S: Final = 0.1
 COMPANION_RESTART_DELAY_MAX_S: Final = 5.0
 

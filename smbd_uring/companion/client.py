@@ -6,9 +6,12 @@ A question is pending from `submit` until its answer is in, or COMPANION_ANSWER_
 is there, questions wait for it just as long: one that is restarted in time answers as if it had never been away.  What
 the companion has no room for at the moment is sent again a little later.
 
-No answer is kept.  A share's configuration is asked for at every tree connect, which costs a round trip of some
-100 microseconds beside the tree question that has to be asked anyway; so a reload holds from the next connect on, and
-`UPDATE`, which tells ksmbd to forget what it keeps, has nothing to say here.
+No answer is kept.  A share's configuration is asked for at every tree connect, together with the tree; so a reload
+holds from the next connect on, and `UPDATE`, which tells ksmbd to forget what it keeps, has nothing to say here.
+
+To wake the companion costs more than to answer does, so what can travel together is one datagram: an account with its
+groups (whether it has some is known only when it is answered), the questions of AskTogether, and what the companion is
+told, which waits COMPANION_NOTICE_DELAY_S for a question to go with.
 """
 
 from __future__ import annotations
@@ -21,6 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from smbd_uring import limits
+from smbd_uring.companion.translation import (
+    groups_question,
+    login_answer,
+    nobody,
+    question_for,
+    share_answer,
+    tree_status,
+)
 from smbd_uring.netlink import genl, messages
 from smbd_uring.netlink.channel import BUSY_RETRY_S, Channel, Datagram, Delivery, engine_channel
 from smbd_uring.netlink.messages import Event
@@ -29,25 +40,21 @@ from smbd_uring.ports import (
     AccountFlags,
     AskLogin,
     AskShare,
-    AskTree,
+    AskTogether,
     CompanionUnavailable,
-    Credentials,
     Effect,
-    LoginAnswer,
-    ShareAnswer,
-    ShareFlags,
     TellLogout,
     TellTreeDisconnect,
     TreeAnswer,
     TreeFlags,
-    TreeStatus,
 )
 
 log = logging.getLogger("smbd.companion")
 
-TREE_REQUEST_SMB2 = 2
-TREE_REQUEST_IPV6 = 1
 HANDLE_MAX = 0x7FFF_FFFF
+NOTICES_TOGETHER_MAX = 64
+"""Notices that go in one datagram with questions: some 10 KiB at most."""
+
 Answer = tuple[Any, Any, BaseException | None]
 
 
@@ -56,11 +63,30 @@ class _Question:
     token: object
     effect: Effect[Any]
     event: Event
-    data: bytes
+    message: bytes
+    """As it is sent.  A login's has the question for groups behind it."""
     deadline: float
     sent: bool = False
     login: messages.LoginResponse | None = None
-    """Set while the groups of an account that was answered are asked for."""
+    """Set while the groups of an account that was answered are waited for."""
+
+
+@dataclass(slots=True)
+class _Together:
+    """An AskTogether whose answers come one by one."""
+
+    token: object
+    results: list[Any]
+    missing: int
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Part:
+    """The token of one question of an AskTogether."""
+
+    whole: _Together
+    index: int
 
 
 class CompanionClient:
@@ -80,12 +106,15 @@ class CompanionClient:
         self._answers: list[Answer] = []
         self._next_handle = 1
         self._retry_at: float | None = None
+        self._tell_at: float | None = None
         self._heartbeat_at: float | None = None
         self.startup: messages.StartingUp | None = None
         self.peer_pid: int | None = None
 
     def close(self) -> None:
-        """Close the channel; nothing is answered any more."""
+        """Tell what waits to be told and close the channel; nothing is answered any more."""
+        while self._notices and self._channel.send_queue(self._notices) is Delivery.SENT:
+            pass
         self._channel.close()
 
     # --- for the loop ---
@@ -100,18 +129,30 @@ class CompanionClient:
             self._tell(effect, now)
             self._answers.append((token, None, None))
             return
+        questions: list[_Question] = []
+        if isinstance(effect, AskTogether):
+            whole = _Together(token, [None] * len(effect.questions), len(effect.questions))
+            for index, each in enumerate(effect.questions):
+                self._prepare(_Part(whole, index), each, now, questions)
+        else:
+            self._prepare(token, effect, now, questions)
+        if questions:
+            self._send(questions, now)
+
+    def _prepare(self, token: object, effect: Effect[Any], now: float, questions: list[_Question]) -> None:
+        """Add what is to be asked to `questions`, or answer what need not or cannot be asked."""
         if len(self._pending) >= limits.COMPANION_QUESTIONS_MAX:
-            self._answers.append((token, None, CompanionUnavailable("too many questions are waiting")))
+            self._answer(token, None, CompanionUnavailable("too many questions are waiting"))
             return
         handle = self._allocate_handle()
         try:
-            event, data = _question(effect, handle)
+            event, message = question_for(effect, handle, self._channel.port)
         except messages.MalformedStructure:  # a name longer than any the companion knows
-            self._answers.append((token, _nobody(effect), None))
+            self._answer(token, nobody(effect), None)
             return
-        question = _Question(token, effect, event, data, now + limits.COMPANION_ANSWER_TIMEOUT_S)
+        question = _Question(token, effect, event, message, now + limits.COMPANION_ANSWER_TIMEOUT_S)
         self._pending[handle] = question
-        self._send(question, now)
+        questions.append(question)
 
     def take_answers(self) -> list[Answer]:
         """(token, result, error) of what was answered since the last call."""
@@ -122,7 +163,8 @@ class CompanionClient:
         """Take what arrived."""
         for datagram in self._channel.receive():
             try:
-                self._take(datagram, now)
+                for command, data in genl.decode(datagram.data):
+                    self._take(datagram, command, data, now)
             except (genl.MalformedNetlink, messages.MalformedStructure) as error:
                 log.warning("a malformed message of process %s was dropped: %s", datagram.pid, error)
 
@@ -130,26 +172,23 @@ class CompanionClient:
         """Give up on questions that waited too long, and see whether the companion still listens."""
         expired = [handle for handle, question in self._pending.items() if question.deadline <= now]
         for handle in expired:
-            self._give_up(self._pending.pop(handle), now)
-        if self._retry_at is not None and self._retry_at <= now:
+            error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
+            self._answer(self._pending.pop(handle).token, None, error)
+        if (self._retry_at is not None and self._retry_at <= now) or (
+            self._tell_at is not None and self._tell_at <= now
+        ):
             self._send_waiting(now)
         if self._heartbeat_at is not None and self._heartbeat_at <= now:
             self._heartbeat_at = now + limits.COMPANION_HEARTBEAT_S
             if self._channel.peer is not None and not self._companion_listens():
                 self._forget_companion()
 
-    def _give_up(self, question: _Question, now: float) -> None:
-        error = CompanionUnavailable(f"no answer within {limits.COMPANION_ANSWER_TIMEOUT_S:.0f} s")
-        self._answers.append((question.token, None, error))
-        if question.sent and isinstance(question.effect, AskTree):
-            # The companion may count the tree by now, and nobody else would ever say that it is gone.
-            self._tell(TellTreeDisconnect(question.effect.session_id, question.effect.tree_id), now)
-
     def next_deadline(self) -> float | None:
         """When `tick` has something to do."""
         soonest = self._heartbeat_at
-        if self._retry_at is not None and (soonest is None or self._retry_at < soonest):
-            soonest = self._retry_at
+        for due in (self._retry_at, self._tell_at):
+            if due is not None and (soonest is None or due < soonest):
+                soonest = due
         if self._pending:
             oldest = min([question.deadline for question in self._pending.values()])
             if soonest is None or oldest < soonest:
@@ -158,8 +197,7 @@ class CompanionClient:
 
     # --- what arrives ---
 
-    def _take(self, datagram: Datagram, now: float) -> None:
-        command, data = genl.decode(datagram.data)
+    def _take(self, datagram: Datagram, command: int, data: bytes, now: float) -> None:
         if command == Event.STARTING_UP:
             self._companion_started(datagram, messages.StartingUp.decode(data), now)
             return
@@ -210,30 +248,39 @@ class CompanionClient:
         del self._pending[handle]
         return question
 
+    def _answer(self, token: object, result: Any, error: BaseException | None) -> None:
+        if not isinstance(token, _Part):
+            self._answers.append((token, result, error))
+            return
+        whole = token.whole
+        whole.results[token.index] = result
+        whole.error = whole.error or error
+        whole.missing -= 1
+        if not whole.missing:
+            self._answers.append((whole.token, tuple(whole.results) if whole.error is None else None, whole.error))
+
     def _take_login(self, data: bytes, now: float) -> None:
         answer = messages.LoginResponse.decode(data)
-        asked = messages.LoginRequestExt(answer.handle, answer.account)
-        follow_up_data = asked.encode()  # before the question is taken: a name that cannot be sent is no answer
         question = self._answered(answer.handle, Event.LOGIN_RESPONSE)
         if question is None:
             return
-        flags = AccountFlags(answer.status)
-        if not flags & AccountFlags.OK:
-            self._answers.append((question.token, None, None))
-        elif flags & AccountFlags.EXTENSION:
-            follow_up = _Question(
-                question.token, question.effect, asked.EVENT, follow_up_data, question.deadline, login=answer
+        if not answer.status & AccountFlags.OK:
+            self._answer(question.token, None, None)
+        elif answer.status & AccountFlags.EXTENSION:
+            assert isinstance(question.effect, AskLogin)
+            event, message = groups_question(question.effect, answer.handle, self._channel.port)
+            # Its answer is on the way; `message` is for a companion that is started meanwhile.
+            self._pending[answer.handle] = _Question(
+                question.token, question.effect, event, message, question.deadline, sent=True, login=answer
             )
-            self._pending[answer.handle] = follow_up
-            self._send(follow_up, now)
         else:
-            self._answers.append((question.token, _login_answer(answer, ()), None))
+            self._answer(question.token, login_answer(answer, ()), None)
 
     def _take_groups(self, data: bytes, now: float) -> None:
         answer = messages.LoginResponseExt.decode(data)
         question = self._answered(answer.handle, Event.LOGIN_RESPONSE_EXT)
         if question is not None and question.login is not None:
-            self._answers.append((question.token, _login_answer(question.login, answer.groups), None))
+            self._answer(question.token, login_answer(question.login, answer.groups), None)
 
     def _take_share(self, data: bytes, now: float) -> None:
         answer = messages.ShareConfigResponse.decode(data)
@@ -243,9 +290,9 @@ class CompanionClient:
         assert isinstance(question.effect, AskShare)
         if section_key(answer.share_name) != section_key(question.effect.name):
             error = CompanionUnavailable(f"asked for share {question.effect.name!r}, got {answer.share_name!r}")
-            self._answers.append((question.token, None, error))
+            self._answer(question.token, None, error)
             return
-        self._answers.append((question.token, _share_answer(answer), None))
+        self._answer(question.token, share_answer(answer), None)
 
     def _take_tree(self, data: bytes, now: float) -> None:
         answer = messages.TreeConnectResponse.decode(data)
@@ -253,7 +300,7 @@ class CompanionClient:
         if question is None:
             return
         flags = TreeFlags(answer.connection_flags)
-        self._answers.append((question.token, TreeAnswer(_tree_status(answer.status), flags), None))
+        self._answer(question.token, TreeAnswer(tree_status(answer.status), flags), None)
 
     # --- what is sent ---
 
@@ -264,14 +311,32 @@ class CompanionClient:
             if handle not in self._pending:
                 return handle
 
-    def _send(self, question: _Question, now: float) -> None:
-        delivery = self._deliver(question.event, question.data)
-        question.sent = delivery == Delivery.SENT
-        if delivery == Delivery.BUSY:
+    def _send(self, questions: list[_Question], now: float) -> None:
+        """Send questions, with what waits to be told before them: a tree's end makes room for another."""
+        if self._notices and not self._send_notices_but_the_last(now):
+            return
+        told = list(self._notices)
+        delivery = self._channel.send(b"".join([*told, *[question.message for question in questions]]))
+        if delivery is Delivery.BUSY:
             self._retry_at = now + BUSY_RETRY_S
+            return
+        self._notices.clear()
+        self._tell_at = None
+        for question in questions:
+            question.sent = delivery is Delivery.SENT
+
+    def _send_notices_but_the_last(self, now: float) -> bool:
+        """Send what waits to be told but for one datagram's worth at most.  Result: False when there is no room."""
+        while len(self._notices) > NOTICES_TOGETHER_MAX:
+            if self._channel.send_queue(self._notices) is Delivery.BUSY:
+                self._retry_at = now + BUSY_RETRY_S
+                return False
+        return True
 
     def _tell(self, effect: TellTreeDisconnect | TellLogout, now: float) -> None:
         """Queue a notice.  One for a companion that is away is not kept: the next one knows nothing of it."""
+        if self._channel.peer is None:
+            return
         notice: messages.TreeDisconnectRequest | messages.LogoutRequest
         if isinstance(effect, TellTreeDisconnect):
             notice = messages.TreeDisconnectRequest(effect.session_id, effect.tree_id)
@@ -281,73 +346,22 @@ class CompanionClient:
             self._notices.append(genl.encode(notice.EVENT, notice.encode(), self._channel.port))
         except messages.MalformedStructure as error:
             log.debug("not told: %s", error)
-        self._send_waiting(now)
+            return
+        if self._tell_at is None:
+            self._tell_at = now + limits.COMPANION_NOTICE_DELAY_S
 
     def _send_waiting(self, now: float) -> None:
-        """Send what could not be sent so far: notices first, for a tree's end makes room for another."""
-        self._retry_at = None
+        """Send what could not be sent so far, or had time."""
+        self._retry_at = self._tell_at = None
         while self._notices:
-            if self._channel.send(self._notices[0]) == Delivery.BUSY:
+            if self._channel.send_queue(self._notices) is Delivery.BUSY:
                 self._retry_at = now + BUSY_RETRY_S
                 return
-            self._notices.popleft()
         for question in self._pending.values():
             if not question.sent:
-                self._send(question, now)
+                self._send([question], now)
             if self._retry_at is not None:
                 return
 
     def _deliver(self, event: Event, data: bytes) -> Delivery:
         return self._channel.send(genl.encode(event, data, self._channel.port))
-
-
-def _question(effect: Effect[Any], handle: int) -> tuple[Event, bytes]:
-    message: messages.LoginRequest | messages.ShareConfigRequest | messages.TreeConnectRequest
-    if isinstance(effect, AskLogin):
-        message = messages.LoginRequest(handle, effect.account)
-    elif isinstance(effect, AskShare):
-        message = messages.ShareConfigRequest(handle, effect.name)
-    else:
-        assert isinstance(effect, AskTree), effect
-        flags = TREE_REQUEST_SMB2 | (TREE_REQUEST_IPV6 if ":" in effect.address else 0)
-        message = messages.TreeConnectRequest(
-            handle, int(effect.account_flags), flags, effect.session_id, effect.tree_id, effect.account, effect.share,
-            effect.address,
-        )  # fmt: skip
-    return message.EVENT, message.encode()
-
-
-def _nobody(effect: Effect[Any]) -> TreeAnswer | None:
-    """The answer to a question about a name that no account or share can have."""
-    return TreeAnswer(TreeStatus.ERROR, TreeFlags(0)) if isinstance(effect, AskTree) else None
-
-
-def _tree_status(number: int) -> TreeStatus:
-    """A verdict that is not in the protocol is a refusal."""
-    try:
-        return TreeStatus(number)
-    except ValueError:
-        return TreeStatus.ERROR
-
-
-def _login_answer(answer: messages.LoginResponse, groups: tuple[int, ...]) -> LoginAnswer:
-    credentials = Credentials(answer.uid, answer.gid, groups)
-    return LoginAnswer(answer.account, AccountFlags(answer.status), credentials, answer.hash)
-
-
-def _share_answer(answer: messages.ShareConfigResponse) -> ShareAnswer | None:
-    flags = ShareFlags(answer.flags & sum(ShareFlags))
-    if not flags & ShareFlags.AVAILABLE:
-        return None
-    return ShareAnswer(
-        name=answer.share_name,
-        path=answer.path,
-        flags=flags,
-        create_mask=answer.create_mask,
-        directory_mask=answer.directory_mask,
-        force_create_mode=answer.force_create_mode,
-        force_directory_mode=answer.force_directory_mode,
-        force_uid=None if answer.force_uid == messages.INVALID_ID else answer.force_uid,
-        force_gid=None if answer.force_gid == messages.INVALID_ID else answer.force_gid,
-        veto_list=answer.veto_list,
-    )

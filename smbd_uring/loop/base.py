@@ -31,6 +31,7 @@ from smbd_uring.loop.workers import Answer, WorkerPool
 from smbd_uring.ports import (
     AskLogin,
     AskShare,
+    AskTogether,
     AskTree,
     Buffer,
     CloseHandle,
@@ -43,7 +44,7 @@ from smbd_uring.ports import (
 
 _log = logging.getLogger("smbd.loop")
 
-COMPANION_EFFECTS: Final = frozenset({AskLogin, AskShare, AskTree, TellTreeDisconnect, TellLogout})
+COMPANION_EFFECTS: Final = frozenset({AskLogin, AskShare, AskTree, AskTogether, TellTreeDisconnect, TellLogout})
 SETTLING_ROUNDS_MAX: Final = 16
 """An engine that answers each completion with one more effect must not keep the loop from its sockets."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import Any
 
 from smbd_uring.ports.effects import Credentials, Effect
 
@@ -140,8 +141,19 @@ class AskTree(Effect[TreeAnswer]):
 
 
 @dataclass(slots=True)
+class AskTogether(Effect[tuple[Any, ...]]):
+    """Several questions that need not wait for each other's answers.
+
+    Result: their answers in the same order.  CompanionUnavailable when one of them has none, whatever the others have.
+    """
+
+    questions: tuple[AskLogin | AskShare | AskTree, ...]
+
+
+@dataclass(slots=True)
 class TellTreeDisconnect(Effect[None]):
-    """A tree is gone.  Result: None at once; a companion that is away is not waited for."""
+    """A tree is gone; the companion hears it before any later question.
+    Result: None at once; a companion that is away is not waited for."""
 
     session_id: int
     tree_id: int

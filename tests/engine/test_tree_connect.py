@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from smbd_uring import limits
-from smbd_uring.ports import AskTree, ShareAnswer, TellTreeDisconnect, TreeAnswer, TreeFlags, TreeStatus
+from smbd_uring.ports import (
+    AskTree,
+    CompanionUnavailable,
+    ShareAnswer,
+    TellTreeDisconnect,
+    TreeAnswer,
+    TreeFlags,
+    TreeStatus,
+)
 from smbd_uring.wire.const import AccessMask, CreateOptions, ShareType
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.tree import TreeConnectResponse
@@ -71,6 +79,31 @@ def test_the_companion_is_told_who_asks_and_when_it_is_over(server: TestedServer
     assert client.create("new", disposition=2).status == NtStatus.ACCESS_DENIED, "it said read-only"
     assert client.tree_disconnect().status == NtStatus.SUCCESS
     assert TellTreeDisconnect(question.session_id, question.tree_id) in server.companion.told
+
+
+def test_a_tree_that_is_allowed_and_will_not_be_is_told_to_be_over(server: TestedServer) -> None:
+    """The companion counts what it allows: for a share that is not to be used after all nobody else takes it back."""
+    client = server.client(share=None)
+    assert client.session is not None
+    for name in ("away", "missing"):
+        assert client.tree_connect(name).status == NtStatus.BAD_NETWORK_NAME
+    told = [effect for effect in server.companion.told if isinstance(effect, TellTreeDisconnect)]
+    assert [effect.session_id for effect in told] == [client.session.session_id] * 2
+    assert client.tree_connect("nowhere").status == NtStatus.BAD_NETWORK_NAME
+    assert len(server.companion.told) == 2, "nothing was allowed, so nothing is over"
+
+
+def test_a_tree_whose_answer_did_not_come_is_told_to_be_over(server: TestedServer) -> None:
+    """The companion may have allowed it, and count it, all the same."""
+
+    def late(question: AskTree, share: ShareAnswer) -> TreeAnswer:
+        raise CompanionUnavailable
+
+    client = server.client(share=None)
+    server.companion.tree_policy = late
+    assert client.tree_connect("data").status != NtStatus.SUCCESS
+    [over] = [effect for effect in server.companion.told if isinstance(effect, TellTreeDisconnect)]
+    assert client.session is not None and over.session_id == client.session.session_id
 
 
 def test_disconnecting_a_tree_closes_what_was_opened_through_it_alone(server: TestedServer) -> None:

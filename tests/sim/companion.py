@@ -12,6 +12,7 @@ from typing import Any
 from smbd_uring.ports import (
     AskLogin,
     AskShare,
+    AskTogether,
     AskTree,
     CompanionUnavailable,
     Effect,
@@ -56,6 +57,8 @@ class ScriptedCompanion:
             if not self.away:
                 self.told.append(effect)
             return None
+        if isinstance(effect, AskTogether):
+            return tuple([self.answer(question) for question in effect.questions])
         self.asked.append(effect)
         if self.away:
             raise CompanionUnavailable

@@ -19,6 +19,7 @@ from smbd_uring.ports import (
     NOT_NOW,
     AskLogin,
     AskShare,
+    AskTogether,
     AskTree,
     Buffer,
     CompanionUnavailable,
@@ -36,7 +37,7 @@ STEPS_MAX = 5_000_000
 POISON = 0xDD
 """What received bytes become once the engine may no longer look at them."""
 
-_FOR_THE_COMPANION = (AskLogin, AskShare, AskTree, TellLogout, TellTreeDisconnect)
+_FOR_THE_COMPANION = (AskLogin, AskShare, AskTree, AskTogether, TellLogout, TellTreeDisconnect)
 
 
 class DrivenEngine(Protocol):
@@ -116,7 +117,7 @@ class SimulatedDriver:
         """`ports.Driver.perform`.  The effect happens when its time has come, not before."""
         self.in_flight += 1
         delay = self._random.uniform(0, self.weather.effect_delay_max_s)
-        if isinstance(effect, AskLogin | AskShare | AskTree) and self.companion.away:
+        if isinstance(effect, AskLogin | AskShare | AskTree | AskTogether) and self.companion.away:
             delay = limits.COMPANION_ANSWER_TIMEOUT_S
         self._after(delay, lambda: self._complete(token, effect))
 

@@ -15,13 +15,16 @@ from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.teardown import close_tree
 from smbd_uring.ports import (
     AskShare,
+    AskTogether,
     AskTree,
     CloseHandle,
+    CompanionUnavailable,
     Credentials,
     ShareAnswer,
     ShareFlags,
     ShareRoot,
     TellTreeDisconnect,
+    TreeAnswer,
     TreeFlags,
     TreeStatus,
 )
@@ -65,19 +68,15 @@ async def tree_connect(request: Request) -> Response:
     session = request.session_of()
     if len(session.trees) >= limits.TREES_PER_SESSION_MAX:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
-    share = await _share(body.path)
-    if share.flags & ShareFlags.ENCRYPT_DATA and session.sealer is None:
-        request.engine.complain(
-            log, "%s: share %s encrypts and this client cannot", request.connection.address, share.name
-        )
-        raise SmbError(NtStatus.ACCESS_DENIED)
-
+    name = _share_name(body.path)
     tree_id = session.allocate_tree_id()
-    flags = await _permission(request, session, share, tree_id)
+    configured, permission = await _ask(request, session, name, tree_id)
     try:
-        tree = await _open_tree(request, session, share, tree_id, flags)
+        share = _usable(request, session, configured, permission)
+        tree = await _open_tree(request, session, share, tree_id, permission.flags)
     except BaseException:
-        await TellTreeDisconnect(session.session_id, tree_id)
+        if permission.status == TreeStatus.OK:
+            await TellTreeDisconnect(session.session_id, tree_id)
         raise
     session.trees[tree_id] = tree
     request.engine.tree_count += 1
@@ -98,7 +97,7 @@ async def tree_disconnect(request: Request) -> Response:
     return Response(TreeDisconnectResponse().encode())
 
 
-async def _share(path: str) -> ShareAnswer:
+def _share_name(path: str) -> str:
     r"""The share that \\server\share names; the server's own name is the client's business."""
     parts = path.split("\\")
     if len(parts) < 4 or parts[0] or parts[1] or not parts[3]:
@@ -106,19 +105,36 @@ async def _share(path: str) -> ShareAnswer:
     name = parts[3]
     if len(name) > SHARE_NAME_CHARACTERS_MAX:
         raise SmbError(NtStatus.BAD_NETWORK_NAME)
-    share = await AskShare(name)
+    return name
+
+
+async def _ask(
+    request: Request, session: Session, name: str, tree_id: int
+) -> tuple[ShareAnswer | None, TreeAnswer]:
+    """How the share is configured, and whether this session may use it."""
+    account, flags, address = session.account, session.account_flags, request.connection.address
+    tree = AskTree(account, flags, session.session_id, tree_id, name, address)
+    try:
+        share, permission = await AskTogether((AskShare(name), tree))
+    except CompanionUnavailable:
+        # It may have allowed, and counts, a tree that will not be.
+        await TellTreeDisconnect(session.session_id, tree_id)
+        raise
+    return share, permission
+
+
+def _usable(request: Request, session: Session, share: ShareAnswer | None, permission: TreeAnswer) -> ShareAnswer:
+    """The share that was asked for.  SmbError when there is none, or not for this session."""
     if share is None or not share.flags & ShareFlags.AVAILABLE:
         raise SmbError(NtStatus.BAD_NETWORK_NAME)
+    if share.flags & ShareFlags.ENCRYPT_DATA and session.sealer is None:
+        request.engine.complain(
+            log, "%s: share %s encrypts and this client cannot", request.connection.address, share.name
+        )
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if permission.status != TreeStatus.OK:
+        raise SmbError(STATUS_OF_TREE.get(permission.status, NtStatus.ACCESS_DENIED))
     return share
-
-
-async def _permission(request: Request, session: Session, share: ShareAnswer, tree_id: int) -> TreeFlags:
-    answer = await AskTree(
-        session.account, session.account_flags, session.session_id, tree_id, share.name, request.connection.address
-    )
-    if answer.status != TreeStatus.OK:
-        raise SmbError(STATUS_OF_TREE.get(answer.status, NtStatus.ACCESS_DENIED))
-    return answer.flags
 
 
 async def _open_tree(

@@ -74,13 +74,13 @@ class Companion:
         self._client.readable(now)
 
     def hear(self) -> list[Any]:
-        """What the client sent so far, decoded, heartbeats aside."""
+        """What the client sent so far, decoded; heartbeats and the questions for groups behind logins aside."""
         heard = []
         while datagrams := self.end.receive():
             for datagram in datagrams:
-                command, data = genl.decode(datagram.data)
-                if command != Event.HEARTBEAT_REQUEST:
-                    heard.append(QUESTIONS[Event(command)].decode(data))
+                for command, data in genl.decode(datagram.data):
+                    if command not in (Event.HEARTBEAT_REQUEST, Event.LOGIN_REQUEST_EXT):
+                        heard.append(QUESTIONS[Event(command)].decode(data))
         return heard
 
     def hear_all(self, now: float) -> list[Any]:
@@ -199,7 +199,7 @@ def test_one_that_says_so_again_is_asked_again_and_answers_once(
 # --- logins ---
 
 
-def test_an_account_without_groups_takes_one_question(client: CompanionClient, companion: Companion) -> None:
+def test_an_account_without_groups_takes_one_answer(client: CompanionClient, companion: Companion) -> None:
     client.submit("token", AskLogin("anna"), 0.0)
     question = companion.hear_one()
     assert isinstance(question, messages.LoginRequest) and question.account == "anna"
@@ -210,15 +210,20 @@ def test_an_account_without_groups_takes_one_question(client: CompanionClient, c
     assert client.take_answers() == []
 
 
-def test_groups_are_asked_for_before_the_account_is_answered(client: CompanionClient, companion: Companion) -> None:
+def test_groups_are_asked_for_together_with_the_account(client: CompanionClient, companion: Companion) -> None:
+    """Given an account whose groups follow, there is no account before they are there, and nothing else is asked."""
     client.submit("token", AskLogin("anna"), 0.0)
-    handle = companion.hear_one().handle
+    (datagram,) = companion.end.receive()
+    (event, login), (event_of_groups, groups) = genl.decode(datagram.data)
+    assert (event, event_of_groups) == (Event.LOGIN_REQUEST, Event.LOGIN_REQUEST_EXT)
+    asked = messages.LoginRequestExt.decode(groups)
+    assert asked.account == "anna" and asked.handle == messages.LoginRequest.decode(login).handle
+    handle = asked.handle
     flags = AccountFlags.OK | AccountFlags.EXTENSION
     companion.say(messages.LoginResponse(handle, 100, 1000, "anna", int(flags), HASH))
     assert client.take_answers() == []
-    asked = companion.hear_one()
-    assert asked.account == "anna"
-    companion.say(messages.LoginResponseExt(asked.handle, (100, 27)))
+    assert companion.end.receive() == []
+    companion.say(messages.LoginResponseExt(handle, (100, 27)))
     ((_, answer, error),) = client.take_answers()
     assert error is None and answer.credentials == Credentials(1000, 100, (100, 27))
 
@@ -326,10 +331,14 @@ def test_a_verdict_that_is_none_is_a_refusal(client: CompanionClient, companion:
 # --- notices ---
 
 
-def test_notices_are_answered_at_once_and_arrive(client: CompanionClient, companion: Companion) -> None:
+def test_notices_are_answered_at_once_and_arrive_soon(client: CompanionClient, companion: Companion) -> None:
     client.submit("one", TellTreeDisconnect(7, 3), 0.0)
     client.submit("two", TellLogout("anna", AccountFlags.BAD_PASSWORD), 0.0)
     assert client.take_answers() == [("one", None, None), ("two", None, None)]
+    due = client.next_deadline()
+    assert due == limits.COMPANION_NOTICE_DELAY_S
+    client.tick(due)
+    assert client.next_deadline() == limits.COMPANION_HEARTBEAT_S
     assert companion.hear() == [
         messages.TreeDisconnectRequest(7, 3), messages.LogoutRequest("anna", int(AccountFlags.BAD_PASSWORD))
     ]  # fmt: skip
@@ -339,6 +348,7 @@ def test_a_companion_that_is_away_is_told_nothing_later(client: CompanionClient,
     client.submit("one", TellTreeDisconnect(7, 3), 0.0)
     assert client.take_answers() == [("one", None, None)]
     silent.say(messages.StartingUp())
+    client.tick(limits.COMPANION_NOTICE_DELAY_S)
     assert silent.hear() == []
 
 
@@ -350,7 +360,7 @@ def test_an_answer_of_another_kind_answers_nothing(client: CompanionClient, comp
     handle = companion.hear_one().handle
     companion.say(share_config(handle, "anna"))
     companion.say(messages.TreeConnectResponse(handle, 0, 0))
-    companion.say(messages.LoginResponseExt(handle, (0,)))
+    companion.say(messages.LoginResponseExt(handle, (0,)))  # groups of an account that was not told
     assert client.take_answers() == []
     companion.say(messages.LoginResponse(handle, 1, 2, "anna", int(AccountFlags.OK), HASH))
     assert len(client.take_answers()) == 1
@@ -440,7 +450,7 @@ def test_a_companion_that_died_is_missed_at_the_next_heartbeat(
 def test_a_companion_that_lives_gets_heartbeats(client: CompanionClient, companion: Companion) -> None:
     for turn in range(1, 4):
         client.tick(turn * limits.COMPANION_HEARTBEAT_S)
-    commands = [genl.decode(datagram.data)[0] for datagram in companion.end.receive()]
+    commands = [command for datagram in companion.end.receive() for command, _ in genl.decode(datagram.data)]
     assert commands == [Event.HEARTBEAT_REQUEST] * 3
     assert client.peer_pid is not None
 

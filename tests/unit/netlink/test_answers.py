@@ -119,6 +119,28 @@ def test_an_account_with_groups_says_so_and_tells_them_when_asked(
     assert (answer.handle, answer.groups) == (HANDLE, (100, 27))
 
 
+def test_groups_asked_for_with_the_account_are_those_that_were_looked_up_for_it(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look at the Unix user database a logon; groups asked for alone, or again, are looked up then."""
+    looked_up: list[str] = []
+    login = Directory.login
+
+    def counted(self: Directory, name: str) -> Account | None:
+        looked_up.append(name)
+        return login(self, name)
+
+    monkeypatch.setattr(Directory, "login", counted)
+    ask(answers, messages.LoginRequest(HANDLE, "anna"))
+    first = ask(answers, messages.LoginRequestExt(HANDLE, "anna")).groups
+    assert looked_up == ["anna"]
+    assert ask(answers, messages.LoginRequestExt(HANDLE, "anna")).groups == first
+    assert looked_up == ["anna", "anna"]
+    ask(answers, messages.LoginRequest(HANDLE, "anna"))
+    ask(answers, messages.LoginRequestExt(HANDLE, "bert"))
+    assert looked_up == ["anna", "anna", "anna", "bert"]
+
+
 def test_an_account_without_groups_does_not_claim_to_have_some(
     answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ def message(
 def test_a_message_is_framed_as_generic_netlink() -> None:
     assert encode(2, b"abcd", PORT)[:8] == MESSAGE[:8]
     assert encode(2, b"abcd", PORT)[12:] == MESSAGE[12:]
-    assert decode(MESSAGE) == (2, b"abcd")
+    assert decode(MESSAGE) == [(2, b"abcd")]
 
 
 class ForeignMessage(genlmsg):
@@ -61,21 +61,30 @@ def test_a_library_makes_and_reads_the_same_messages(command: int, payload: byte
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 743, 16000])
 def test_any_payload_comes_back_as_it_was(size: int) -> None:
     payload = bytes(index & 0xFF for index in range(size))
-    assert decode(encode(17, payload)) == (17, payload)
+    assert decode(encode(17, payload)) == [(17, payload)]
 
 
-def test_a_message_ends_where_its_header_says() -> None:
-    assert decode(MESSAGE + b"behind it") == (2, b"abcd")
+def test_a_message_ends_where_its_header_says_and_the_next_begins() -> None:
+    assert decode(MESSAGE + encode(17, b"behind it") + encode(0, b"")) == [(2, b"abcd"), (17, b"behind it"), (0, b"")]
+    unpadded = message(payload=b"abc")
+    assert decode(unpadded + b"\0" + MESSAGE) == [(2, b"abc"), (2, b"abcd")]
+    assert decode(unpadded + b"\0") == [(2, b"abc")]
+
+
+def test_what_is_behind_a_message_must_be_one() -> None:
+    for behind in (b"behind it", MESSAGE[:-1], bytes(24)):
+        with pytest.raises(MalformedNetlink):
+            decode(MESSAGE + behind)
 
 
 @pytest.mark.parametrize("flag", [0x8000, 0x4000], ids=["nested", "network order"])
 def test_flags_of_the_attributes_type_do_not_count(flag: int) -> None:
-    assert decode(message(attribute_type=2 | flag)) == (2, b"abcd")
+    assert decode(message(attribute_type=2 | flag)) == [(2, b"abcd")]
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3, 0x10, 0xFFFF])
 def test_the_type_of_the_header_does_not_matter_on_usersock(kind: int) -> None:
-    assert decode(message(kind=kind)) == (2, b"abcd")
+    assert decode(message(kind=kind)) == [(2, b"abcd")]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +121,7 @@ def test_a_message_with_a_wrong_length_number_or_attribute_is_refused(datagram: 
 
 def test_a_payload_that_an_attribute_cannot_hold_is_refused() -> None:
     """The length of an attribute has sixteen bits, its header included."""
-    assert decode(encode(2, bytes(0xFFFF - 4))) == (2, bytes(0xFFFF - 4))
+    assert decode(encode(2, bytes(0xFFFF - 4))) == [(2, bytes(0xFFFF - 4))]
     with pytest.raises(MalformedNetlink, match="65532 bytes"):
         encode(2, bytes(0xFFFF - 3))
 
@@ -121,7 +130,7 @@ def test_a_payload_that_an_attribute_cannot_hold_is_refused() -> None:
 @example(MESSAGE)
 def test_any_bytes_are_decoded_or_refused(datagram: bytes) -> None:
     try:
-        command, payload = decode(datagram)
+        ((command, payload), *_) = decode(datagram)
     except MalformedNetlink:
         return
     assert 0 <= command <= genl.COMMAND_MAX
@@ -133,7 +142,7 @@ def test_a_mutated_message_is_decoded_or_refused(first: int, one: int, second: i
     datagram = bytearray(MESSAGE)
     datagram[first], datagram[second] = one, other
     try:
-        command, payload = decode(bytes(datagram))
+        ((command, payload),) = decode(bytes(datagram))
     except MalformedNetlink:
         return
     assert 0 <= command <= genl.COMMAND_MAX
@@ -142,4 +151,4 @@ def test_a_mutated_message_is_decoded_or_refused(first: int, one: int, second: i
 
 @given(st.integers(0, genl.COMMAND_MAX), st.binary(max_size=300), st.integers(0, 0xFFFF_FFFF))
 def test_what_is_encoded_is_decoded(command: int, payload: bytes, port: int) -> None:
-    assert decode(encode(command, payload, port)) == (command, payload)
+    assert decode(encode(command, payload, port)) == [(command, payload)]

@@ -76,8 +76,7 @@ class Engine:
             assert wait > 0 and select.select([self.end.fileno()], [], [], wait)[0], f"no {kind.__name__} arrived"
             for datagram in self.end.receive():
                 self.end.peer = datagram.sender
-                command, data = genl.decode(datagram.data)
-                self._heard.append(DECODERS[command].decode(data))
+                self._heard += [DECODERS[command].decode(data) for command, data in genl.decode(datagram.data)]
 
     def say(self, message: Any) -> None:
         self.send(genl.encode(message.EVENT, message.encode()))
