@@ -27,8 +27,8 @@ SEED = int(os.environ.get("FUZZ_SEED", "20"))
 ACCOUNT = Account("daemon", "fuzz")
 PATIENCE_S = 5.0
 ANSWER_S = 0.005
-RUNS = 4
-"""Two drivers, with strangers and with clients: together they send FRAMES."""
+RUNS = 6
+"""Three drivers, with strangers and with clients: together they send FRAMES."""
 
 FRAMES_PER_CONNECTION = 50
 CHECK_EVERY = 1000
@@ -128,11 +128,15 @@ class Connection:
         return bytes(data)
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["ring", "epoll"])
+@pytest.fixture(
+    scope="module",
+    params=[("--rings", "1"), ("--rings", "2"), ("--no-uring",)],
+    ids=["ring", "two rings", "epoll"],
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A running server with one share; it must end cleanly when the frames are through."""
     with open_folder("fuzz") as folder, Server(
-        folder, [make_share(folder, "data")], [ACCOUNT], uring=request.param
+        folder, [make_share(folder, "data")], [ACCOUNT], arguments=request.param
     ) as running:
         yield running
 
