@@ -20,6 +20,10 @@ from smbd_uring import limits
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """mallopt's own numbers."""
 
+_CAPABILITY_VERSION_3 = 0x2008_0522
+_CAP_FSETID = 4
+_CAP_SYS_RESOURCE = 24
+
 DESCRIPTORS_WANTED = limits.OPENS_MAX + limits.CONNECTIONS_MAX + limits.DESCRIPTORS_RESERVED
 
 
@@ -37,6 +41,23 @@ def raise_descriptor_limit() -> int:
         # Not ours to raise beyond the hard limit: take all of that.
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def renounce_privileges() -> None:
+    """Give up what would let a client's bytes pass as the administrator's: no quota binds CAP_SYS_RESOURCE, and a WRITE
+    under CAP_FSETID leaves a program's set-user-id bit.  To be called once the descriptor limit is raised and before
+    there are threads, which inherit it.  Nothing happens where nothing can be given up."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    # effective, permitted, inheritable of capabilities 0 to 31, then of the others
+    sets = (ctypes.c_uint32 * 6)()
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.capget(header, sets) != 0:
+        return
+    for capability in (_CAP_FSETID, _CAP_SYS_RESOURCE):
+        for index in range(3):
+            sets[index] &= ~(1 << capability)
+    if library.capset(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), "giving up CAP_FSETID and CAP_SYS_RESOURCE")
 
 
 def share_descriptors(limit: int) -> tuple[int, int]:

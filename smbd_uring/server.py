@@ -28,7 +28,14 @@ from smbd_uring.drivers import choose_driver
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
 from smbd_uring.loop.listen import ListenAddress, ListenError, bound_address, listen
-from smbd_uring.process import Signals, notify_service_manager, raise_descriptor_limit, settle_memory, share_descriptors
+from smbd_uring.process import (
+    Signals,
+    notify_service_manager,
+    raise_descriptor_limit,
+    renounce_privileges,
+    settle_memory,
+    share_descriptors,
+)
 from smbd_uring.server_options import ServerOptions
 from smbd_uring.state_directory import (
     CONTROL_SOCKET,
@@ -119,6 +126,7 @@ class Server:
     def _config(self) -> EngineConfig:
         """What the companion says, bounded by the descriptors this process may have."""
         connections, opens = share_descriptors(raise_descriptor_limit())
+        renounce_privileges()
         if opens < limits.OPENS_MAX:
             logger.warning(
                 "descriptors allow %d connections and %d open files; a higher hard limit allows more",

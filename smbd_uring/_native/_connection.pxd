@@ -182,7 +182,8 @@ cdef struct Event:
     Connection *connection
     uint64_t number
     uint64_t detail
-    # FRAME: the message ids are taken already; the open (volatile id) that waits for the answer, 0 for none.
+    # FRAME: the message ids are taken already; the open (volatile id) that waits for the answer, 0 for none, all bits
+    # for every one of the connection's.
     bint ids_taken
     uint64_t frozen_open
     # FRAME: the bytes, which follow the structure.
@@ -214,6 +215,8 @@ cdef struct Connection:
     Grant **buckets
     size_t bucket_count
     size_t grant_count
+    # Frames with the engine that change several opens: until they are answered none is served.
+    unsigned frozen
     # The queue of bytes on their way out.  Only the plane's thread takes segments off its front.
     Segment *first
     Segment *last

@@ -275,7 +275,9 @@ cdef class PlaneConnection:
         cdef Grant *grant
         pthread_mutex_lock(&self.connection.lock)
         grant = find_grant(self.connection, volatile_id)
-        if grant is not NULL and grant.frozen:
+        if volatile_id == <uint64_t>-1:
+            self.connection.frozen -= 1
+        elif grant is not NULL and grant.frozen:
             grant.frozen -= 1
         pthread_mutex_unlock(&self.connection.lock)
 

@@ -10,7 +10,7 @@ buffer, so that a large WRITE's payload goes from the socket to its place, and f
 """
 
 from libc.errno cimport EAGAIN, EINTR, ENOBUFS, ENOMEM
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 from smbd_uring._native cimport liburing
 from smbd_uring._native._atomics cimport load_flag
@@ -193,6 +193,8 @@ cdef void start_receiving(Connection *connection) noexcept nogil:
             FRAME_BEGINNING_BYTES if connection.expects_large else plane.buffer_bytes, 0,
         )
         sqe.flags |= <uint8_t>liburing.IOSQE_BUFFER_SELECT
+        # What was there has just been taken: trying once more before waiting mostly finds nothing.
+        sqe.ioprio |= <uint16_t>liburing.IORING_RECVSEND_POLL_FIRST
         sqe.buf_group = plane.buffer_group
         sqe.user_data = tagged(connection, RECEIVE_CHUNK)
     connection.is_receiving = True

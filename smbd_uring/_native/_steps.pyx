@@ -153,7 +153,7 @@ cdef bint find_operation(
         grant = find_grant(connection, operation.volatile_id)
         if grant is not NULL and grant.persistent_id != operation.persistent_id:
             return False
-    if grant is NULL or grant.revoked or grant.frozen or not grant.operations & wanted:
+    if grant is NULL or grant.revoked or grant.frozen or connection.frozen or not grant.operations & wanted:
         return False
     if grant.session_id != step.message.session_id or grant.tree_id != step.message.tree_id:
         return False
@@ -229,23 +229,42 @@ cdef void end_steps(Connection *connection, Step *steps, int count) noexcept nog
 # --- handing over ---------------------------------------------------------------------------------------------------
 
 
-cdef void hand_over(
-    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, bint ids_taken
-) noexcept nogil:
-    # The engine answers this frame.  If it is about a granted open, that open waits for the answer: what the client
-    # asks of it afterwards is not to overtake.
+cdef uint64_t freeze(Connection *connection, uint8_t *frame, size_t bytes) noexcept nogil:
+    # Freeze the granted open that a frame's requests change; when there are several, all that the connection has.
+    # Result: which, as `thaw` wants to hear it; 0 for none.  `connection.lock` held.
     cdef Message message
+    cdef Grant *found = NULL
     cdef Grant *grant
-    cdef uint64_t frozen = 0
     cdef size_t at
-    pthread_mutex_lock(&connection.lock)
-    if connection.grant_count and parse_message(frame, bytes, &message) == 0:
+    if not connection.grant_count:
+        return 0
+    while parse_message(frame, bytes, &message) == 0:
         at = file_id_offset(message.command)
         if at and message.bytes >= at + 16:
             grant = find_grant(connection, load64(message.start + at + 8))
+            if grant is not NULL and found is not NULL and grant is not found:
+                connection.frozen += 1
+                return ANY
             if grant is not NULL and not grant.revoked:
-                grant.frozen += 1
-                frozen = grant.volatile_id
+                found = grant
+        if not message.next_command:
+            break
+        frame += message.bytes
+        bytes -= message.bytes
+    if found is NULL:
+        return 0
+    found.frozen += 1
+    return found.volatile_id
+
+
+cdef void hand_over(
+    Connection *connection, uint8_t *frame, size_t bytes, uint64_t sealed_by, bint ids_taken
+) noexcept nogil:
+    # The engine answers this frame.  Opens that it changes wait for the answer: what the client asks of them afterwards is
+    # not to overtake.
+    cdef uint64_t frozen
+    pthread_mutex_lock(&connection.lock)
+    frozen = freeze(connection, frame, bytes)
     connection.bytes_handed += bytes
     if not post_event(connection, EVENT_FRAME, sealed_by, 0, frame, bytes, ids_taken, frozen):
         post_event(connection, EVENT_FAILED, ENOMEM, 0, NULL, 0, False, 0)

@@ -45,6 +45,7 @@ cdef extern from "<liburing.h>" nogil:
         uint16_t buf_group
         uint16_t personality
         int rw_flags
+        uint16_t ioprio
         uint64_t user_data
 
     cdef struct io_uring_cqe:
@@ -80,7 +81,7 @@ cdef extern from "<liburing.h>" nogil:
     unsigned IORING_CQE_F_BUFFER, IORING_CQE_F_MORE
     int IORING_CQE_BUFFER_SHIFT
     int IORING_ASYNC_CANCEL_ANY, IORING_ASYNC_CANCEL_ALL
-    unsigned IOSQE_BUFFER_SELECT
+    unsigned IOSQE_BUFFER_SELECT, IORING_RECVSEND_POLL_FIRST
     unsigned IORING_FSYNC_DATASYNC
 
     int IORING_OP_FSYNC, IORING_OP_POLL_ADD, IORING_OP_SENDMSG, IORING_OP_ACCEPT

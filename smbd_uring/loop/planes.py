@@ -13,12 +13,17 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from smbd_uring import _native, limits
+from smbd_uring.loop import identity
+from smbd_uring.ports import Credentials
 
 if TYPE_CHECKING:
     from smbd_uring._native._crew import CryptographyCrew
     from smbd_uring._native._plane import DataPlane, Event
     from smbd_uring._native._plane_connection import PlaneConnection
     from smbd_uring._native._ring import Ring
+
+NOBODY: Final = Credentials(65534, 65534)
+"""Owns nothing and may nothing; a plane only uses files that are open already."""
 
 FRAME: Final = 1
 PEER_FINISHED: Final = 2
@@ -135,6 +140,9 @@ class Planes:
 
         def live() -> None:
             assert _native.Ring is not None and _native.make_plane is not None
+            if identity.why_not() is None:
+                # What it writes for clients is not written by root: disk blocks kept for root stay kept.
+                identity.ThreadIdentity().assume(NOBODY)
             try:
                 ring = _native.Ring()
                 plane = _native.make_plane(ring, share, engine_wakeup, plane_wakeup, self._crew)

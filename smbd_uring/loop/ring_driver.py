@@ -209,6 +209,14 @@ class RingDriver(DriverBase):
         self._files.close()
         self.ring.close()
 
+    def _plane_flushed(self, connection: Connection, now: float) -> None:
+        assert isinstance(connection, RingConnection)
+        unsent, _ = connection.plane.sending_progress()
+        if unsent:  # the engine answered something in between
+            connection.plane.finish()
+        else:
+            self._flushed(connection, now)
+
     # --- what data planes tell ------------------------------------------------------------------------------
 
     def _planes_call(self, now: float) -> None:
@@ -225,13 +233,13 @@ class RingDriver(DriverBase):
             elif connection is None:
                 continue
             elif kind == FRAME:
-                if connection.phase is Phase.OPEN:
+                if connection.takes_sends:
                     engine.frame_received(connection_id, frame, number, ids_taken, frozen, now)
             elif kind == SENT:
                 self._sent(connection, number, now)
             elif kind == FLUSHED:
                 if connection.phase is Phase.FLUSHING:
-                    self._flushed(connection, now)
+                    self._plane_flushed(connection, now)
             elif kind == PEER_FINISHED:
                 self._received_end(connection, now)
             elif kind == VIOLATION:

@@ -95,3 +95,30 @@ def test_two_users_at_once_keep_their_own_identity(endpoint: Endpoint) -> None:
     for number in range(20):
         assert owner(endpoint.path() / f"turn {number} first") == ACCOUNT.name
         assert owner(endpoint.path() / f"turn {number} second") == SECOND_ACCOUNT.name
+
+
+@pytest.mark.parametrize("cores", ["one core", "all cores"])
+def test_a_write_is_not_the_administrators(launch: Launch, place: Path, target: str, cores: str) -> None:
+    """A program whose set-user-id bit appears while a client has it open loses the bit with the client's next WRITE,
+    whether a thread of its own serves it (on several cores) or the engine's."""
+    if target == "samba":
+        pytest.skip("the server chooses its threads by what it finds; Samba has none to choose")
+    folder = place / cores
+    folder.mkdir()
+    share = make_share(folder, "data")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)} if cores == "one core" else before)
+    try:
+        server = launch([share], [ACCOUNT], unix_users=True)
+    finally:
+        os.sched_setaffinity(0, before)
+    path = share.path / "program"
+    with Client(server.endpoint) as client:
+        client.create("program", b"first")
+        opened = client.open("program", ACCESS_WRITE)
+        opened.write(b"other", 0)
+        path.chmod(0o4777)
+        opened.write(b"third", 0)
+        opened.close()
+    assert path.read_bytes() == b"third"
+    assert path.stat().st_mode & 0o6000 == 0
