@@ -74,6 +74,8 @@ class EngineConfig:
     credits_max: int = limits.CREDITS_MAX
     grants: bool = True
     """Whether a data plane may serve by itself what needs no decision; off for tests that compare."""
+    glances: bool = True
+    """Whether a compound that asks for a file's attributes by name has a way of its own; off for tests that compare."""
     connections_max: int = limits.CONNECTIONS_MAX
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX
     opens_max: int = limits.OPENS_MAX

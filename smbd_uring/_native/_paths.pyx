@@ -218,6 +218,45 @@ def describe(int descriptor, bytes xattr, ValueCache cache=None, uint32_t identi
     return (fields(&status), value_object(descriptor, xattr, length, value))
 
 
+def describe_at(
+    int directory, bytes path, uint64_t resolve, bytes xattr, ValueCache cache=None, uint32_t identity=0
+):
+    """What `look_up` finds, with nothing left open.  Result: (fields of FileStatus, value or None).  Raises OSError."""
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef const char *c_xattr = PyBytes_AS_STRING(xattr)
+    cdef open_how how
+    cdef statx_buffer status
+    cdef char value[VALUE_BYTES]
+    cdef ssize_t length = -1
+    cdef int descriptor, number = 0
+    cdef int64_t began_ns = 0
+    cdef bint has_cache = cache is not None and cache.xattr == xattr
+    how.flags = O_PATH | O_CLOEXEC
+    how.mode = 0
+    how.resolve = resolve
+    with nogil:
+        if has_cache:
+            began_ns = file_clock_ns()
+        descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if descriptor < 0:
+            number = errno
+        else:
+            if call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0:
+                number = errno
+            else:
+                length = value_now(descriptor, True, c_xattr, value, &status, cache, has_cache, identity, began_ns)
+            if length != LONGER:
+                close(descriptor)
+    if number:
+        raise failure(number)
+    if length != LONGER:
+        return (fields(&status), value_object(descriptor, xattr, length, value))
+    try:
+        return (fields(&status), value_object(descriptor, xattr, length, value))
+    finally:
+        close(descriptor)
+
+
 def stat(int directory, bytes name, int flags):
     """statx of `name`, or of the descriptor itself when it is empty; no symlink is followed.  `flags` are more
     AT_* flags.  Result: fields of FileStatus.  Raises OSError."""

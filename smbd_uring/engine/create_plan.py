@@ -37,6 +37,16 @@ ATTRIBUTES_VALID = 0x0000_7FB7
 ATTRIBUTES_STORED = (
     FileAttributes.READONLY | FileAttributes.HIDDEN | FileAttributes.SYSTEM | FileAttributes.ARCHIVE
 )
+MODE_OPTIONS = int(
+    CreateOptions.FILE_WRITE_THROUGH
+    | CreateOptions.FILE_SEQUENTIAL_ONLY
+    | CreateOptions.FILE_NO_INTERMEDIATE_BUFFERING
+    | CreateOptions.FILE_SYNCHRONOUS_IO_ALERT
+    | CreateOptions.FILE_SYNCHRONOUS_IO_NONALERT
+    | CreateOptions.FILE_DELETE_ON_CLOSE
+)
+"""Options that an open shows as its mode ([MS-FSCC] 2.4.31)."""
+
 DELETABLE = AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED
 DELETE_ON_CLOSE = int(CreateOptions.FILE_DELETE_ON_CLOSE)
 DIRECTORY_FILE = int(CreateOptions.FILE_DIRECTORY_FILE)

@@ -15,6 +15,7 @@ from smbd_uring.wire.fscc import FileInformation
 from smbd_uring.wire.names import EPOCH_DIFFERENCE_TICKS, NANOSECONDS_PER_TICK, filetime_from_ns
 
 NORMAL = int(FileAttributes.NORMAL)
+S_IFMT = 0o170000
 
 
 def is_directory(facts: FileFacts) -> bool:
@@ -48,16 +49,26 @@ def attributes_of(facts: FileFacts) -> int:
 
 def file_information(opened: Open, facts: FileFacts) -> FileInformation:
     """Everything that a file information class may show of an open."""
-    status, directory = facts.status, opened.is_directory
-    delete_pending = opened.file.deletion is not None
+    information = information_of(
+        facts, opened.components, opened.granted_access, opened.mode, opened.file.deletion is not None
+    )
+    information.current_byte_offset = grants.position_of(opened)
+    return information
+
+
+def information_of(
+    facts: FileFacts, components: tuple[str, ...], granted_access: int, mode: int, delete_pending: bool
+) -> FileInformation:
+    """Everything that a file information class may show of a file's fresh open."""
+    status = facts.status
+    directory = status.mode & S_IFMT == stat.S_IFDIR
     size, allocated, links = 0, 0, 1
     if not directory:
         # an unlinked-to-be name no longer counts ([MS-FSA] 2.1.5.12.27)
         size, allocated, links = status.size, status.allocated, status.link_count - delete_pending
     information = FileInformation(
         *times_of(facts), facts.attributes or NORMAL, allocated, size, links, delete_pending, directory, status.inode,
-        status.device & 0xFFFF_FFFF_FFFF_FFFF, opened.granted_access, opened.mode,
+        status.device & 0xFFFF_FFFF_FFFF_FFFF, granted_access, mode,
     )  # fmt: skip
-    information.current_byte_offset = grants.position_of(opened)
-    information.name = "\\" + "\\".join(opened.components)
+    information.name = "\\" + "\\".join(components)
     return information

@@ -14,6 +14,7 @@ from smbd_uring.engine.commands.cancel import cancel
 from smbd_uring.engine.commands.negotiate import answer_smb1_negotiate
 from smbd_uring.engine.connection import Connection
 from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT
+from smbd_uring.engine.glance import glance
 from smbd_uring.engine.request import Request
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.errors import ProtocolViolation
@@ -60,7 +61,8 @@ def receive_frame(engine: Engine, connection: Connection, frame: Frame) -> None:
                 sealed_by, data = _open_sealed(connection, data)
         if data[:4] != PROTOCOL_SMB2:
             raise ProtocolViolation(f"a frame that begins with {bytes(data[:4])!r}")
-    _start_requests(engine, connection, data, sealed_by, frame)
+    if frame.frozen or not engine.config.glances or not glance(engine, connection, data, sealed_by, frame.ids_taken):
+        _start_requests(engine, connection, data, sealed_by, frame)
 
 
 def _receive_smb1(engine: Engine, connection: Connection, frame: memoryview) -> None:

@@ -13,12 +13,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from smbd_uring.ports import NOT_NOW, Driver, Effect
+from smbd_uring.ports import NOT_NOW, Driver, Effect, NotNow
 
 log = logging.getLogger("smbd.engine")
 
+
+Result = TypeVar("Result")
 
 FAILED = "a coroutine of the engine failed by our own fault"
 
@@ -135,6 +137,23 @@ class Scheduler:
             log.exception(FAILED)
             return
         self._wait_for(effect, coroutine, None)
+
+    def run_at_once(self, coroutine: Coroutine[Effect[Any], Any, Result]) -> Result | NotNow:
+        """What a coroutine comes to, or raises, when every effect it awaits is performed at once.
+
+        NOT_NOW when one is not: the coroutine is ended there, so it must have nothing to take back.
+        """
+        try:
+            effect = coroutine.send(None)
+            while True:
+                result = self._perform_now(effect)
+                if result is NOT_NOW:
+                    coroutine.close()
+                    return NotNow.NOT_NOW
+                effect = coroutine.send(result)
+        except StopIteration as stop:
+            answer: Result = stop.value
+            return answer
 
     def completed(self, token: object, result: Any, error: BaseException | None) -> None:
         """The driver performed the effect that `token`'s coroutine waits for."""

@@ -21,7 +21,9 @@ from smbd_uring.filesystem.names import client_name, encode_component, fold, is_
 from smbd_uring.limits import RESOLVE_RETRIES_MAX
 from smbd_uring.ports import (
     Credentials,
+    DescribeAt,
     Effect,
+    FileFacts,
     Found,
     Handle,
     LookedUp,
@@ -119,6 +121,16 @@ async def lookup(root: ShareRoot, index: NameIndex, components: Components, cred
             return Found(on_disk, None, None)
     facts = facts_of(root, found.status, on_disk[-1] if on_disk else "", found.value)
     return Found(on_disk, found.handle, facts)
+
+
+async def glance(root: ShareRoot, components: Components, credentials: Credentials) -> FileFacts:
+    """`ports.Filesystem.glance`."""
+    if root.veto_list:
+        refuse_vetoed(root, components)
+    xattr = DOS_ATTRIBUTES_XATTR if root.store_dos_attributes else b""
+    path = encode_path(components) or b"."
+    status, value = await DescribeAt(root.handle, path, resolve_flags(root), xattr, credentials)
+    return facts_of(root, status, components[-1] if components else "", value)
 
 
 async def find_directory(

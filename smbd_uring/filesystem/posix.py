@@ -42,6 +42,9 @@ class PosixFilesystem:
     def lookup(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> _Answer[Found]:
         return lookup.lookup(root, self._index, components, credentials)
 
+    def glance(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> _Answer[FileFacts]:
+        return lookup.glance(root, components, credentials)
+
     def facts(self, root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> _Answer[FileFacts]:
         return attributes_of_files.read_facts(root, handle, name, credentials)
 

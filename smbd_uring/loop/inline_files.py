@@ -28,6 +28,7 @@ from smbd_uring.ports import (
     CheckAccess,
     CloseHandle,
     Describe,
+    DescribeAt,
     Effect,
     GetXattr,
     Handle,
@@ -180,6 +181,15 @@ def _describe(effect: Describe, volume: Volume, number: int) -> paths.Described:
     return paths.describe(effect.handle, xattr, volume.values_of(xattr), number)
 
 
+def _describe_at(effect: DescribeAt, volume: Volume, number: int) -> Any:
+    path, xattr = arguments.path_below(effect.path), arguments.xattr_or_none(effect.xattr)
+    resolve = effect.resolve | _RESOLVE_NO_XDEV
+    try:
+        return paths.describe_at(effect.directory, path, resolve, xattr, volume.values_of(xattr), number)
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+
+
 def _stat(effect: Stat, volume: Volume, _number: int) -> Any:
     if not effect.name:
         return paths.stat(effect.directory, b"")
@@ -263,6 +273,7 @@ _WAYS: Final[dict[type[Effect[Any]], Way]] = {
     Reopen: Way(_plainly, _HANDLE, opens=True),
     CloseHandle: Way(_close, _HANDLE, needs_identity=False, closes=True),
     Describe: Way(_describe, _HANDLE),
+    DescribeAt: Way(_describe_at, _DIRECTORY),
     Stat: Way(_stat, _DIRECTORY, needs_identity=False),
     StatVolume: Way(_plainly, _HANDLE, needs_identity=False),
     CheckAccess: Way(_plainly, _HANDLE),

@@ -64,6 +64,18 @@ def describe(handle: Handle, xattr: bytes, cache: Any = None, identity: int = 0)
         return (status, None)
 
 
+def describe_at(
+    directory: Handle, path: bytes, resolve: int, xattr: bytes, cache: Any = None, identity: int = 0
+) -> Described:
+    """Status and one xattr of `path` below `directory`; `cache` as in `look_up`.  Raises OSError."""
+    if _native.paths is not None:
+        fields, value = _native.paths.describe_at(directory, path, resolve, xattr, cache, identity)
+        return (_new_status(FileStatus, fields), value)
+    found = look_up(directory, path, os.O_PATH, resolve, xattr)
+    os.close(found.handle)
+    return (found.status, found.value)
+
+
 def stat(directory: Handle, name: bytes, flags: int = 0) -> FileStatus:
     """Status of one name, or of the handle itself; `flags` are more AT_* flags of statx.  Raises OSError."""
     if _native.paths is not None:

@@ -19,6 +19,7 @@ from smbd_uring.ports import (
     CheckAccess,
     CloseHandle,
     Describe,
+    DescribeAt,
     DirectoryEntry,
     Effect,
     FileStatus,
@@ -85,6 +86,11 @@ def _look_up(effect: LookUp) -> LookedUp:
 
 def _describe(effect: Describe) -> paths.Described:
     return paths.describe(effect.handle, arguments.xattr_or_none(effect.xattr))
+
+
+def _describe_at(effect: DescribeAt) -> paths.Described:
+    path, xattr = arguments.path_below(effect.path), arguments.xattr_or_none(effect.xattr)
+    return paths.describe_at(effect.directory, path, effect.resolve, xattr)
 
 
 def _reopen(effect: Reopen) -> Handle:
@@ -221,6 +227,7 @@ _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     OpenAt: _open_at,
     LookUp: _look_up,
     Describe: _describe,
+    DescribeAt: _describe_at,
     Reopen: _reopen,
     CloseHandle: _close,
     ReadAt: _read_at,

@@ -199,6 +199,18 @@ class Describe(Effect[tuple[FileStatus, bytes | None]]):
 
 
 @dataclass(slots=True)
+class DescribeAt(Effect[tuple[FileStatus, bytes | None]]):
+    """What `LookUp` finds with O_PATH, without a handle: what was opened for it is closed again.
+    Result: (FileStatus, value) as of `Describe`."""
+
+    directory: Handle
+    path: bytes
+    resolve: int
+    xattr: bytes
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
 class StatVolume(Effect[VolumeStatus]):
     """fstatfs.  Result: VolumeStatus."""
 

@@ -131,6 +131,10 @@ class Filesystem(Protocol):
         """Find a file, names compared without case but exact ones first.  Never leaves the share.
         Raises PathMissing for a missing parent, OSError(ENAMETOOLONG | ELOOP | EXDEV | EACCES ...) otherwise."""
 
+    async def glance(self, root: ShareRoot, components: tuple[str, ...], credentials: Credentials) -> FileFacts:
+        """Facts of the file of exactly this name, by a single effect that leaves no handle behind.
+        Raises OSError, also for some that `lookup` finds in the end."""
+
     async def facts(self, root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> FileFacts:
         """Fresh facts of an open file whose last path component is `name` (for dot-file hiding; "" for the root)."""
 

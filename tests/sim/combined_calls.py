@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from smbd_uring.ports import (
     CloseHandle,
     Describe,
+    DescribeAt,
     Effect,
     FileStatus,
     GetXattr,
@@ -61,6 +62,15 @@ def describe(kernel: Kernel, effect: Describe) -> tuple[FileStatus, bytes | None
         return (status, None)
 
 
+def describe_at(kernel: Kernel, effect: DescribeAt) -> tuple[FileStatus, bytes | None]:
+    found = look_up(
+        kernel,
+        LookUp(effect.directory, effect.path, os.O_PATH, effect.resolve, effect.xattr, effect.credentials),
+    )
+    kernel.perform(CloseHandle(found.handle))
+    return (found.status, found.value)
+
+
 def remove(kernel: Kernel, effect: Remove) -> None:
     name_calls.component(effect.name)
     if not effect.path:
@@ -88,5 +98,6 @@ def _remove_from(kernel: Kernel, parent: Handle, effect: Remove) -> None:
 ACTIONS: dict[type[Effect[Any]], Callable[[Any, Any], Any]] = {
     LookUp: look_up,
     Describe: describe,
+    DescribeAt: describe_at,
     Remove: remove,
 }

@@ -25,7 +25,7 @@ from stat import S_IFDIR, S_IFREG
 from smbd_uring import limits
 from smbd_uring.engine import grants
 from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, grant_unasked, maximal_access
-from smbd_uring.engine.create_plan import CreatePlan, plan_of
+from smbd_uring.engine.create_plan import MODE_OPTIONS, CreatePlan, plan_of
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.information import times_of
@@ -55,14 +55,6 @@ READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 WRITE_ONLY = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
 READ_WRITE = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
 S_IFMT = 0o170000
-MODE_OPTIONS = (
-    CreateOptions.FILE_WRITE_THROUGH
-    | CreateOptions.FILE_SEQUENTIAL_ONLY
-    | CreateOptions.FILE_NO_INTERMEDIATE_BUFFERING
-    | CreateOptions.FILE_SYNCHRONOUS_IO_ALERT
-    | CreateOptions.FILE_SYNCHRONOUS_IO_NONALERT
-    | CreateOptions.FILE_DELETE_ON_CLOSE
-)
 
 
 async def create(request: Request) -> Response:

@@ -19,6 +19,7 @@ from smbd_uring.ports import (
     CheckAccess,
     CloseHandle,
     Describe,
+    DescribeAt,
     Effect,
     GetXattr,
     Handle,
@@ -345,6 +346,22 @@ def test_looking_up_opens_and_describes_in_one_step(perform: Performer, root: Ha
         assert error_of(perform, LookUp(root, path, os.O_PATH, RESOLVE_BENEATH, XATTR)) == number
     assert error_of(perform, LookUp(root, b"folder/file", os.O_PATH | os.O_DIRECTORY, 0, XATTR)) == errno.ENOTDIR
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_is_described_by_its_path_is_not_left_open(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, value in (("file", b"value"), ("other", os.urandom(3000))):
+        (tmp_path / "folder" / name).write_bytes(b"12345")
+        os.setxattr(tmp_path / "folder" / name, XATTR, value)
+        found = perform(LookUp(root, b"folder/" + name.encode(), os.O_PATH, RESOLVE_BENEATH, XATTR))
+        before = len(os.listdir("/proc/self/fd"))
+        described = perform(DescribeAt(root, b"folder/" + name.encode(), RESOLVE_BENEATH, XATTR))
+        assert described == found[1:] == (found.status, value)
+        assert perform(DescribeAt(root, b"folder/" + name.encode(), RESOLVE_BENEATH, b"")) == (found.status, None)
+        for path, number in ((b"nothing", errno.ENOENT), (b"../x", errno.EXDEV), (b"a\0b", errno.EINVAL)):
+            assert error_of(perform, DescribeAt(root, path, RESOLVE_BENEATH, XATTR)) == number
+        assert len(os.listdir("/proc/self/fd")) == before
+        perform(CloseHandle(found.handle))
 
 
 def test_a_symlink_looked_up_is_followed_within_the_share_or_shown(

@@ -26,6 +26,7 @@ from smbd_uring.ports import (
     CloseHandle,
     Credentials,
     Describe,
+    DescribeAt,
     Effect,
     Handle,
     ListDirectory,
@@ -131,7 +132,8 @@ def test_another_mount_below_is_for_others() -> None:
     top = Handle(os.open("/", os.O_PATH))
     inline = InlineFiles(Volumes(lambda handle: (LOCAL[0], LOCAL[1], os.fstat(handle).st_dev)))
     crossing: list[Effect[Any]] = [
-        LookUp(top, b"proc", os.O_PATH, 0, b""), OpenAt(top, b"proc/version", os.O_RDONLY), Stat(top, b"proc"),
+        LookUp(top, b"proc", os.O_PATH, 0, b""), DescribeAt(top, b"proc", 0, b""),
+        OpenAt(top, b"proc/version", os.O_RDONLY), Stat(top, b"proc"),
         Remove(top, b"proc", 0, b"version", (1, 1), False),
     ]  # fmt: skip
     assert [inline.perform_now(effect) for effect in crossing] == [NOT_NOW] * len(crossing)

@@ -20,6 +20,7 @@ from smbd_uring.ports import (
     CloseHandle,
     Credentials,
     Describe,
+    DescribeAt,
     DirectoryEntry,
     Effect,
     FileStatus,
@@ -81,6 +82,8 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
                          draw(st.sampled_from([os.O_PATH, os.O_PATH | os.O_NOFOLLOW, os.O_RDONLY | os.O_DIRECTORY])),
                          draw(st.sampled_from(RESOLVE)), draw(st.sampled_from([b"user.t", b""])), who),
         Describe: lambda: (slot, draw(st.sampled_from([b"user.t", b""])), who),
+        DescribeAt: lambda: (slot, draw(st.sampled_from(PATHS)), draw(st.sampled_from(RESOLVE)),
+                             draw(st.sampled_from([b"user.t", b""])), who),
         Remove: lambda: (slot, draw(st.sampled_from([b"", b"a", *PATHS])), draw(st.sampled_from(RESOLVE)), draw(names),
                          draw(names), draw(st.booleans()), who),
         Reopen: lambda: (slot, draw(access_modes) | draw(st.sampled_from(
