@@ -57,6 +57,9 @@ UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX: Final = 256 * KIB
 """The same before a session exists: a stranger who asks on and on and reads nothing (ECHO needs no session) is not
 read from any more."""
 
+OUTSTANDING_BYTES_IN_ALL_MAX: Final = 512 * MIB
+"""The same for the engine's requests of all connections together; beyond it each may have one frame in work."""
+
 PLANES_BYTES_MAX: Final = 512 * MIB
 """Frames and replies of all connections together in the data planes; a quarter of the memory where that is less.
 Beyond it a connection may have one request in work at a time."""

@@ -29,12 +29,21 @@ if TYPE_CHECKING:
     from smbd_uring.engine.session import Session
 
 
+class WorkInAll:
+    """Payload that the requests of all connections together are working on."""
+
+    __slots__ = ("bytes_in_work",)
+
+    def __init__(self) -> None:
+        self.bytes_in_work = 0
+
+
 class Connection:
     """State of one client's connection.  `dialect` is None until NEGOTIATE was answered."""
 
     __slots__ = (
-        "_driver", "_next_async_id", "_reading_paused", "_send_queue_bytes_max", "address", "async_requests",
-        "authenticated",
+        "_driver", "_next_async_id", "_reading_paused", "_send_queue_bytes_max", "_work_in_all", "address",
+        "async_requests", "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
         "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol",
@@ -42,8 +51,11 @@ class Connection:
         "signing_algorithm", "stall_timer", "supports_multi_credit",
     )  # fmt: skip
 
-    def __init__(self, driver: Driver, connection_id: int, address: str, credits_max: int) -> None:
+    def __init__(
+        self, driver: Driver, connection_id: int, address: str, credits_max: int, work_in_all: WorkInAll
+    ) -> None:
         self._driver = driver
+        self._work_in_all = work_in_all
         self.plane = driver.plane_connection(connection_id)
         """The data plane's end of it, which then also keeps the message ids; None: the engine does it all."""
         self._next_async_id = 1
@@ -122,14 +134,23 @@ class Connection:
 
     @property
     def may_start(self) -> bool:
-        """Whether one more frame may be worked on."""
+        """Whether one more frame may be worked on.  When all connections together have too much in work each may still
+        have one frame; whoever has one looks again when that is answered."""
         return (
-            self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX and self.bytes_unsent < self._send_queue_bytes_max
+            self.bytes_in_work < limits.OUTSTANDING_BYTES_MAX
+            and self.bytes_unsent < self._send_queue_bytes_max
+            and (self._work_in_all.bytes_in_work < limits.OUTSTANDING_BYTES_IN_ALL_MAX or not self.bytes_in_work)
         )
+
+    def charge(self, chain: Chain) -> None:
+        """A frame is being worked on."""
+        self.bytes_in_work += chain.cost
+        self._work_in_all.bytes_in_work += chain.cost
 
     def refund(self, chain: Chain) -> None:
         """The frame is answered (or waits asynchronously); harmless the second time."""
         self.bytes_in_work -= chain.cost
+        self._work_in_all.bytes_in_work -= chain.cost
         chain.cost = 0
         if chain.frozen and self.plane is not None:
             self.plane.thaw(chain.frozen)

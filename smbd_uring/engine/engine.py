@@ -18,7 +18,7 @@ from smbd_uring.config import EngineConfig
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.complaints import Complaints
-from smbd_uring.engine.connection import Connection
+from smbd_uring.engine.connection import Connection, WorkInAll
 from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
@@ -66,6 +66,7 @@ class Engine:
         self._driver = driver
         self._connections_of: Counter[str] = Counter()
         self._shutting_down = False
+        self._work_in_all = WorkInAll()
 
     # --- entry points for the driver -----------------------------------------------------------------------------
 
@@ -77,7 +78,9 @@ class Engine:
         if len(self.connections) >= self.config.connections_max:
             self.complain(log, "%s: refused, %d connections are open", address, len(self.connections))
             return False
-        connection = Connection(self._driver, connection_id, address, self.config.credits_max)
+        connection = Connection(
+            self._driver, connection_id, address, self.config.credits_max, self._work_in_all
+        )
         open_already = self._connections_of[connection.network]
         if open_already >= self.config.connections_per_address_max:
             self.complain(log, "%s: refused, it has %d connections already", connection.network, open_already)
@@ -205,7 +208,7 @@ class Engine:
 
     def start_chain(self, requests: list[Request], chain: Chain) -> None:
         """Begin to answer one frame's requests."""
-        chain.connection.bytes_in_work += chain.cost
+        chain.connection.charge(chain)
         for request in requests:
             self.request_counts[request.header.command] += 1
         self.scheduler.start(run_chain(requests, chain, COMMANDS))
