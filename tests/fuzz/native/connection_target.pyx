@@ -41,7 +41,8 @@ cdef extern from *:
 
 cdef extern from "<sys/socket.h>" nogil:
     int socketpair(int domain, int kind, int protocol, int *pair)
-    int AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK
+    int setsockopt(int descriptor, int level, int option, const void *value, unsigned length)
+    int AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK, SOL_SOCKET, SO_SNDBUF
 
 cdef enum:
     SPAN_MAX = 8192
@@ -298,6 +299,9 @@ cdef void act(unsigned action, unsigned circumstances) noexcept nogil:
         find_session(world.connection, SESSION_SEALED).is_served = not option & 8
         world.connection.is_finishing = option & 16 != 0
         world.is_astray = world.is_astray or option & 2
+        if option & 32:
+            world.is_cut = True
+            require(ftruncate(world.files[option >> 6 & 1], 1000) == 0)
         mark_dirty(world.connection)
     elif action == 14:
         world.chunk_bytes = 1 + <size_t>next_byte() * next_byte()
@@ -307,12 +311,23 @@ cdef void act(unsigned action, unsigned circumstances) noexcept nogil:
         kernel_turn(0)
 
 
+cdef void fill_files() noexcept nogil:
+    cdef uint8_t *contents = <uint8_t *>malloc(FILE_BYTES)
+    cdef int index
+    require(contents is not NULL)
+    memset(contents, 7, FILE_BYTES)
+    for index in range(2):
+        require(pwrite(world.files[index], contents, FILE_BYTES, 0) == FILE_BYTES)
+    free(contents)
+    world.is_cut = False
+
+
 cdef void set_up(unsigned circumstances) noexcept nogil:
     cdef Connection *connection
     cdef Session *session
     cdef uint64_t number
     cdef int pair[2]
-    cdef int index
+    cdef int index, buffer_bytes = 16384
     memset(&world.plane, 0, sizeof(Plane))
     pthread_mutex_init(&world.plane.lock, NULL)
     stage_ring(&world.ring)
@@ -322,6 +337,8 @@ cdef void set_up(unsigned circumstances) noexcept nogil:
     world.plane.bytes_max = 1048576
     require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0)
     world.peer = pair[1]
+    # Little, so that it is often full.
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof(buffer_bytes))
     connection = world.connection = connection_new(&world.plane, 1, pair[0], SPAN_MAX)
     require(connection is not NULL)
     connection_hold(connection)
@@ -351,6 +368,8 @@ cdef void set_up(unsigned circumstances) noexcept nogil:
         require(ftruncate(world.files[index], FILE_BYTES) == 0)
         world.is_granted[index] = False
         grant_open(index, circumstances & WITH_WRITE_THROUGH)
+    if world.is_cut:
+        fill_files()
 
 
 cdef void finish() noexcept nogil:
@@ -426,4 +445,5 @@ cdef public int LLVMFuzzerInitialize(int *count, char ***arguments) noexcept nog
     for index in range(2):
         world.files[index] = memfd_create(b"fuzzed", 0)
         require(world.files[index] >= 0)
+    fill_files()
     return 0

@@ -95,10 +95,12 @@ def connection_inputs() -> Iterator[bytes]:
         singles = [send(frame, way) for frame in single_requests(FILE_ID if way else PLAIN_FILE_ID)]
         number = 1 if way else 0
         story = [
-            *singles[:3], bytes((TURN, 2)), singles[5], bytes((CHUNKS, 7, 9)), singles[6], bytes((TURN, 16)),
+            *singles[:3], bytes((TURN, 2)), singles[5], bytes((CHUNKS, 7, 9)), singles[6],
+            bytes((TURN, 0)) * 4, bytes((CHUNKS, 255, 255, TURN, 16)),
             singles[2], bytes((REVOKE, number)), singles[1], bytes((TURN, 0, TURN, 0, GRANT, number)), singles[7],
             bytes((TURN, 9, ENGINE_SENDS, 3)), singles[3], bytes((THAW, SETTINGS, 4)), *singles[2:4], bytes((TURN, 0)),
-            bytes((SETTINGS, 0, TURN, 4)), *singles[:2], turns,
+            singles[2], bytes((REVOKE, number, SETTINGS, 0, TURN, 4, GRANT, number)), *singles[:2],
+            bytes((SETTINGS, 4)), *[singles[2]] * 4, bytes((SETTINGS, 36 + 64 * number, TURN, 0, SETTINGS, 0)), turns,
         ]  # fmt: skip
         yield bytes((circumstances,)) + b"".join(story)
         yield bytes((circumstances,)) + b"".join(story) + bytes((DROP,))

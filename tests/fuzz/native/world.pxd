@@ -37,7 +37,9 @@ cdef struct World:
     Device devices[2]
     Connection *connection
     int peer
+    # Files whose pages are all in memory, until one is cut short.
     int files[2]
+    bint is_cut
     bint is_granted[2]
     # The input.
     const uint8_t *data
