@@ -205,7 +205,10 @@ cdef void thaw() noexcept nogil:
     while world.frozen_count:
         world.frozen_count -= 1
         grant = find_grant(world.connection, world.frozen[world.frozen_count])
-        if grant is not NULL and grant.frozen:
+        if world.frozen[world.frozen_count] == <uint64_t>-1:
+            require(world.connection.frozen > 0)
+            world.connection.frozen -= 1
+        elif grant is not NULL and grant.frozen:
             grant.frozen -= 1
 
 
