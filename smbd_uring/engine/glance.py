@@ -12,6 +12,7 @@ goes the general way, which knows the answer; so the two never differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from stat import S_IFDIR
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,12 @@ from smbd_uring.wire.const import AccessMask, Command, CreateDisposition, FileAt
 from smbd_uring.wire.errors import ProtocolViolation
 from smbd_uring.wire.framing import PREFIX_SIZE, frame_prefix
 from smbd_uring.wire.fscc import encode_file_information, minimum_file_size
-from smbd_uring.wire.glance import Answer, Glance, lay_out_answers, read_glance
+from smbd_uring.wire.glance import Answer, Glance, Parameters, lay_out_answers, read_glance
 from smbd_uring.wire.header import HEADER_SIZE
 from smbd_uring.wire.names import decode_utf16
 
 if TYPE_CHECKING:
+    from smbd_uring.crypto.signing import Signer
     from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.session import Session, Tree
@@ -64,8 +66,10 @@ EITHER_KIND = DIRECTORY_FILE | NON_DIRECTORY_FILE
 ATTRIBUTES_ALLOWED = ATTRIBUTES_VALID & ~ENCRYPTED
 SHARE_ACCESS_KNOWN = int(SHARE_ACCESS_VALID)
 COMMANDS = (int(Command.CREATE), int(Command.QUERY_INFO), int(Command.CLOSE))
+NO_SIGNATURES = (0, 0, 0)
 SEPARATOR = b"\\\0"
 S_IFMT = 0o170000
+PARAMETERS_CACHED = 256
 
 
 def glance(
@@ -85,12 +89,14 @@ def glance(
     tree = session.trees.get(asked.tree_id)
     if tree is None or tree.closing or (tree.encrypt_data and sealed_by is None):
         return False
-    if not _is_plain(asked) or not _has_room(engine, session):
+    if not _are_plain(asked.parameters) or not _has_room(engine, session):
         return False
     charges = _charges(connection, asked)
     if (
-        max(len(data), sum(charges) * PAYLOAD_BYTES_PER_CREDIT) > limits.OUTSTANDING_BYTES_MAX
-        or asked.output_buffer_length > min(charges[1] * PAYLOAD_BYTES_PER_CREDIT, engine.config.transact_bytes_max)
+        len(data) > limits.OUTSTANDING_BYTES_MAX
+        or sum(charges) * PAYLOAD_BYTES_PER_CREDIT > limits.OUTSTANDING_BYTES_MAX
+        or asked.output_buffer_length > charges[1] * PAYLOAD_BYTES_PER_CREDIT
+        or asked.output_buffer_length > engine.config.transact_bytes_max
         or (sealed_by is None and not _is_protected(session, asked, data))
     ):
         return False
@@ -103,21 +109,22 @@ def glance(
     return True
 
 
-def _is_plain(asked: Glance) -> bool:
-    """Whether the parameters are ones that the general way has no objection to, whatever the file is."""
-    access, options = asked.desired_access, asked.create_options
+@lru_cache(PARAMETERS_CACHED)
+def _are_plain(parameters: Parameters) -> bool:
+    """Whether the general way has no objection to them, whatever the file is."""
+    access, options = parameters.desired_access, parameters.create_options
     return (
         access & ~RIGHTS == 0
         and access & ~SYNCHRONIZE != 0
-        and asked.create_disposition == OPEN
+        and parameters.create_disposition == OPEN
         and options & ~OPTIONS_KNOWN == 0
         and options & EITHER_KIND != EITHER_KIND
-        and asked.impersonation_level <= DELEGATE
-        and asked.share_access & ~SHARE_ACCESS_KNOWN == 0
-        and asked.file_attributes & ~ATTRIBUTES_ALLOWED == 0
-        and asked.info_type == FILE
-        and asked.file_info_class in CLASSES
-        and (access & FILE_READ_ATTRIBUTES != 0 or asked.file_info_class not in NEED_READ_ATTRIBUTES)
+        and parameters.impersonation_level <= DELEGATE
+        and parameters.share_access & ~SHARE_ACCESS_KNOWN == 0
+        and parameters.file_attributes & ~ATTRIBUTES_ALLOWED == 0
+        and parameters.info_type == FILE
+        and parameters.file_info_class in CLASSES
+        and (access & FILE_READ_ATTRIBUTES != 0 or parameters.file_info_class not in NEED_READ_ATTRIBUTES)
     )
 
 
@@ -150,7 +157,8 @@ def _is_protected(session: Session, asked: Glance, data: memoryview) -> bool:
 
 def _look(engine: Engine, tree: Tree, asked: Glance) -> Answer | None:
     """What there is to answer; None when the file is not there, is of the wrong kind, or cannot be looked at now."""
-    root, options = tree.root, asked.create_options
+    root, parameters = tree.root, asked.parameters
+    options, info_class = parameters.create_options, parameters.file_info_class
     if root is None or (options & NON_DIRECTORY_FILE and asked.name.endswith(SEPARATOR)):
         return None
     try:
@@ -167,9 +175,9 @@ def _look(engine: Engine, tree: Tree, asked: Glance) -> Answer | None:
     file = engine.opens.file(status.identity)
     if file is not None and file.delete_pending:
         return None
-    information = information_of(facts, components, asked.desired_access, options & MODE_OPTIONS, False)
-    encoded = encode_file_information(asked.file_info_class, information)
-    if not max(minimum_file_size(asked.file_info_class), len(encoded)) <= asked.output_buffer_length:
+    information = information_of(facts, components, parameters.desired_access, options & MODE_OPTIONS, False)
+    encoded, room = encode_file_information(info_class, information), asked.output_buffer_length
+    if len(encoded) > room or minimum_file_size(info_class) > room:
         return None
     return Answer(
         information.creation_time, information.last_access_time, information.last_write_time, information.change_time,
@@ -179,8 +187,9 @@ def _look(engine: Engine, tree: Tree, asked: Glance) -> Answer | None:
 
 def _take_ids(connection: Connection, asked: Glance, charges: tuple[int, int, int]) -> None:
     """[MS-SMB2] 3.3.5.2.3."""
+    take = connection.credits.take
     for request, charge in zip((asked.create, asked.query_info, asked.close), charges, strict=True):
-        if not connection.credits.take(request.message_id, charge):
+        if not take(request.message_id, charge):
             raise ProtocolViolation(f"message id {request.message_id} (charge {charge}) is not in the window")
 
 
@@ -188,25 +197,32 @@ def _send(
     engine: Engine, connection: Connection, session: Session, sealed_by: Session | None, asked: Glance, answer: Answer
 ) -> None:
     """Give the credits asked for, sign or seal, and send."""
-    requests = (asked.create, asked.query_info, asked.close)
+    create, query, close = asked.create, asked.query_info, asked.close
     counts = engine.request_counts
     for command in COMMANDS:
         counts[command] += 1
     file_id = engine.opens.next_file_id(engine.opens.fresh_volatile(session.opens))
-    signer = session.signer if sealed_by is None else None
-    always = SIGNED if session.signing_required else 0
-    signs = [0 if signer is None else always | request.flags & SIGNED for request in requests]
     grant, span_max = connection.credits.grant, connection.credits_span_max
-    credit_responses = [grant(request.credits, span_max) for request in requests]
-    messages = lay_out_answers(asked, answer, file_id, credit_responses, signs)
-    if signer is not None:
-        for request, sign, message in zip(requests, signs, messages, strict=True):
-            if sign:
-                signature = signer.sign((message,), request.message_id, from_server=True, is_cancel=False)
-                message[SIGNATURE_OFFSET:HEADER_SIZE] = signature
-    segments: Sequence[Buffer] = messages
+    credit_responses = grant(create.credits, span_max), grant(query.credits, span_max), grant(close.credits, span_max)
+    signs = NO_SIGNATURES
+    if sealed_by is None and session.signer is not None:
+        always = SIGNED if session.signing_required else 0
+        signs = (always | create.flags & SIGNED, always | query.flags & SIGNED, always | close.flags & SIGNED)
+    segments: Sequence[Buffer] = lay_out_answers(asked, answer, file_id, credit_responses, signs)
     if sealed_by is not None:
         assert sealed_by.sealer is not None, "opened with a key, so there is one to seal with"
-        segments = sealed_by.sealer.seal(messages, sealed_by.session_id)
+        segments = sealed_by.sealer.seal(segments, sealed_by.session_id)
+    elif signs != NO_SIGNATURES:
+        assert session.signer is not None
+        requests = (create, query, close)
+        segments = [
+            _signed(session.signer, message, request.message_id) if sign else message
+            for request, sign, message in zip(requests, signs, segments, strict=True)
+        ]
     total = sum(map(len, segments))
     connection.send((b"".join((frame_prefix(total), *segments)),), PREFIX_SIZE + total)
+
+
+def _signed(signer: Signer, message: Buffer, message_id: int) -> bytes:
+    signature = signer.sign((message,), message_id, from_server=True, is_cancel=False)
+    return b"".join((message[:SIGNATURE_OFFSET], signature, message[HEADER_SIZE:]))

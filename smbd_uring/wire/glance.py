@@ -23,6 +23,7 @@ _FOUND = struct.Struct("<4sHHIHHIIQ4xIQ16x HHI")
 _CLOSED = struct.Struct("<4sHHIHHIIQ4xIQ16x HH4xQQQQQQI")
 FOUND_OFFSET = 8
 ALIGNMENT = 8
+PADDING = bytes(ALIGNMENT)
 CREATE, QUERY_INFO, CLOSE = int(Command.CREATE), int(Command.QUERY_INFO), int(Command.CLOSE)
 RELATED, SERVER_TO_REDIR = int(HeaderFlags.RELATED_OPERATIONS), int(HeaderFlags.SERVER_TO_REDIR)
 PRIORITY_AND_SIGNED = int(HeaderFlags.SIGNED | HeaderFlags.PRIORITY_MASK)
@@ -30,6 +31,9 @@ ANY, _ = FILE_ID_ANY
 OPENED, POSTQUERY_ATTRIB = int(CreateAction.OPENED), int(CloseFlags.POSTQUERY_ATTRIB)
 NO_ATTRIBUTES = bytes(8)
 """CLOSE's answer after its StructureSize, when none are asked for."""
+
+_new = tuple.__new__
+"""Makes a record without its constructor, which takes as long as all the rest."""
 
 SHORTEST = _CREATE.size + _QUERY_INFO.size + _CLOSE.size
 assert (_CREATE.size, _QUERY_INFO.size, _CLOSE.size) == (120, 104, 88)
@@ -47,6 +51,19 @@ class Asked(NamedTuple):
     end: int
 
 
+class Parameters(NamedTuple):
+    """What is asked, but for the name: a client asks the same again and again."""
+
+    impersonation_level: int
+    desired_access: int
+    file_attributes: int
+    share_access: int
+    create_disposition: int
+    create_options: int
+    info_type: int
+    file_info_class: int
+
+
 class Glance(NamedTuple):
     """What the compound asks; `name` is UTF-16LE as it was sent."""
 
@@ -55,15 +72,8 @@ class Glance(NamedTuple):
     create: Asked
     query_info: Asked
     close: Asked
-    impersonation_level: int
-    desired_access: int
-    file_attributes: int
-    share_access: int
-    create_disposition: int
-    create_options: int
+    parameters: Parameters
     name: bytes
-    info_type: int
-    file_info_class: int
     output_buffer_length: int
     wants_attributes: bool
     """Whether CLOSE asks for the attributes once more."""
@@ -103,7 +113,7 @@ def read_glance(frame: memoryview) -> Glance | None:
         return None
     if body_size != 57 or contexts or not _CREATE.size <= name_offset <= query_at - name_length:
         return None
-    create = Asked(charge, credits, flags, message_id, 0, query_at)
+    create = _new(Asked, (charge, credits, flags, message_id, 0, query_at))
     name = bytes(frame[name_offset : name_offset + name_length])
 
     (
@@ -117,7 +127,7 @@ def read_glance(frame: memoryview) -> Glance | None:
     close_at = query_at + close_size
     if close_size % ALIGNMENT or not _QUERY_INFO.size <= close_size <= length - query_at - _CLOSE.size:
         return None
-    query = Asked(charge, credits, flags, message_id, query_at, close_at)
+    query = _new(Asked, (charge, credits, flags, message_id, query_at, close_at))
 
     (
         protocol, size, charge, command, credits, flags, following, message_id,
@@ -127,11 +137,14 @@ def read_glance(frame: memoryview) -> Glance | None:
         return None
     if persistent != ANY or volatile != ANY:
         return None
-    close = Asked(charge, credits, flags, message_id, close_at, length)
-    return Glance(
-        session_id, tree_id, create, query, close, impersonation, access, attributes, share, disposition, options,
-        name, info_type, info_class, output_length, close_flags & POSTQUERY_ATTRIB != 0,
-    )  # fmt: skip
+    close = _new(Asked, (charge, credits, flags, message_id, close_at, length))
+    parameters = _new(
+        Parameters, (impersonation, access, attributes, share, disposition, options, info_type, info_class)
+    )
+    wants_attributes = close_flags & POSTQUERY_ATTRIB != 0
+    return _new(
+        Glance, (session_id, tree_id, create, query, close, parameters, name, output_length, wants_attributes)
+    )
 
 
 def _is_related(protocol: bytes, header_size: int, flags: int) -> bool:
@@ -140,7 +153,7 @@ def _is_related(protocol: bytes, header_size: int, flags: int) -> bool:
 
 def lay_out_answers(
     asked: Glance, answer: Answer, file_id: FileId, credit_responses: Sequence[int], signs: Sequence[int]
-) -> list[bytearray]:
+) -> list[bytes]:
     """The three answers, unsigned, each with its padding.
 
     `credit_responses` and `signs` (SIGNED or 0) are for each of the three.
@@ -165,4 +178,4 @@ def lay_out_answers(
         SERVER_TO_REDIR | RELATED | signs[2], 0, close.message_id, tree_id, session_id,
         60, *((POSTQUERY_ATTRIB, *facts) if asked.wants_attributes else NO_ATTRIBUTES),
     )  # fmt: skip
-    return [bytearray(created), bytearray(b"".join((found, information, bytes(padding)))), bytearray(closed)]
+    return [created, b"".join((found, information, PADDING[:padding])), closed]
