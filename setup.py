@@ -19,6 +19,7 @@ LIBRARIES = {
     "_native/_crypto": ["crypto"],
     "_native/_dirents": [],
     "_native/_entries": [],
+    "_native/_glance": [],
     "_native/_identity": [],
     "_native/_listed": [],
     "_native/_paths": [],

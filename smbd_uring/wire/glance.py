@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from smbd_uring import _native
 from smbd_uring.wire.const import CloseFlags, Command, CreateAction, HeaderFlags
 from smbd_uring.wire.header import HEADER_SIZE, PROTOCOL_SMB2
 from smbd_uring.wire.pdu import FILE_ID_ANY, FileId
@@ -99,6 +100,14 @@ def read_glance(frame: memoryview) -> Glance | None:
     Exactly CREATE without contexts, QUERY_INFO without input and CLOSE, of which the last two are related to the one
     before and name its file by the ANY value; with no header flags but those of signature, relation and priority.
     """
+    if _native.read_glance is not None:
+        found: Glance | None = _native.read_glance(frame, Glance, Asked, Parameters)
+        return found
+    return read_in_python(frame)
+
+
+def read_in_python(frame: memoryview) -> Glance | None:
+    """As `read_glance`, without native code."""
     length = len(frame)
     if length < SHORTEST:
         return None

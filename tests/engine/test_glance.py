@@ -23,6 +23,7 @@ from smbd_uring.wire.const import (
 )
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.fscc import RenameInformation
+from smbd_uring.wire.glance import read_glance, read_in_python
 from smbd_uring.wire.header import Header
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FILE_ID_ANY, FileId
@@ -175,10 +176,21 @@ def test_spoilt_frames_are_judged_as_step_by_step(pair: Pair) -> None:
     assert 0 < pair.glanced < ROUNDS * 7 // 8
 
 
+def test_native_code_reads_every_frame_as_its_twin(pair: Pair) -> None:
+    client = pair.sides[0].client
+    read = [
+        (read_glance(frame), read_in_python(frame))
+        for frame in (memoryview(spoil(number, client)) for number in range(4 * ROUNDS))
+    ]
+    assert [native for native, _ in read] == [twin for _, twin in read]
+    assert ROUNDS // 8 < sum(native is None for native, _ in read) < 4 * ROUNDS - ROUNDS // 8
+
+
 def spoil(seed: int, client: FileClient) -> bytes:
     """The compound with a few bytes of its own."""
     chance = Random(seed)
     frame = bytearray(client.frame(*glance("folder\\inner", size=chance.choice([100, 4096]))))
+    client.credits += 3
     for _ in range(chance.randrange(1, 4)):
         position = chance.randrange(len(frame))
         if chance.random() < 0.5:  # where the shape is
