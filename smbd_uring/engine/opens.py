@@ -8,6 +8,7 @@ as one of them does, and while its last close unlinks it, so that nobody opens w
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 Identity = tuple[int, int]
 
-VOLATILE_BYTES = 8
 VOLATILE_ANY = 0xFFFF_FFFF_FFFF_FFFF
 VOLATILES_AT_ONCE = 64
 """Asking the kernel for entropy costs more than the rest of making an id."""
+
+_VOLATILES = struct.Struct(f"<{VOLATILES_AT_ONCE}Q")
 
 
 @dataclass(slots=True)
@@ -149,11 +151,11 @@ class Open:
 class OpenTable:
     """All opens of the server, and the files they share."""
 
-    __slots__ = ("_entropy", "_files", "_next_persistent", "_unused_entropy", "count", "unlinked_generation")
+    __slots__ = ("_entropy", "_files", "_next_persistent", "_unused_volatiles", "count", "unlinked_generation")
 
     def __init__(self, entropy: Callable[[int], bytes]) -> None:
         self._entropy = entropy
-        self._unused_entropy = b""
+        self._unused_volatiles: list[int] = []
         self._files: dict[Identity, File] = {}
         self._next_persistent = 1
         self.count = 0
@@ -175,10 +177,9 @@ class OpenTable:
     def fresh_volatile(self, taken: Container[int]) -> int:
         """The volatile half of a FileId: not to be guessed, not taken, and neither 0 nor the ANY value."""
         while True:
-            if len(self._unused_entropy) < VOLATILE_BYTES:
-                self._unused_entropy = self._entropy(VOLATILE_BYTES * VOLATILES_AT_ONCE)
-            volatile = int.from_bytes(self._unused_entropy[:VOLATILE_BYTES], "little")
-            self._unused_entropy = self._unused_entropy[VOLATILE_BYTES:]
+            if not self._unused_volatiles:
+                self._unused_volatiles.extend(_VOLATILES.unpack(self._entropy(_VOLATILES.size)))
+            volatile = self._unused_volatiles.pop()
             if 0 < volatile < VOLATILE_ANY and volatile not in taken:
                 return volatile
 

@@ -6,8 +6,8 @@ Knows: [MS-FSCC] 2.4, the layouts of what describes one file.  Must not know: wh
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.classes import FileInfoClass
@@ -52,7 +52,7 @@ class FileInformation:
     ea_size: int = 0
     reparse_tag: int = 0
     name: str = "\\"
-    streams: list[tuple[str, int, int]] = field(default_factory=list)
+    streams: Sequence[tuple[str, int, int]] = ()
     """Named streams as (":name:$DATA", size, allocation); the unnamed one comes from the file itself."""
 
 
