@@ -34,8 +34,8 @@ FRAMES_PER_CONNECTION = 50
 CHECK_EVERY = 1000
 GROWTH_BYTES_MAX = 24 * 1024 * 1024
 SETTLING_FRAMES = 5000
-"""Arenas and caches, of which each ring has its own, vary within this after so many frames; a leak of 100 bytes a frame is
-100 MB in a million."""
+"""Arenas and caches, of which each ring has its own, vary within this after so many frames; a leak of 100 bytes a
+frame is 100 MB in a million."""
 
 
 DELETE_ON_CLOSE = 0x1000
