@@ -97,8 +97,7 @@ class Sequences:
     async def create_and_delete(self, *components: str) -> None:
         """As a CREATE of a new file, its CLOSE, and a CREATE with delete-on-close and its CLOSE do."""
         await self.miss(*components)
-        handle = await self._files.create_file(self._root, components, os.O_RDWR, 0x20, self._who)
-        await self._files.facts(self._root, handle, components[-1], self._who)
+        handle, _ = await self._files.create_file(self._root, components, os.O_RDWR, 0x20, self._who)
         await CloseHandle(handle)
         found = await self._files.lookup(self._root, components, self._who)
         assert found.handle is not None and found.facts is not None

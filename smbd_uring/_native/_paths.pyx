@@ -8,20 +8,23 @@ A descriptor of this process is reached through /proc/self/fd, kept open: one st
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.errno cimport EACCES, EBADF, ELOOP, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ERANGE, errno
+from libc.errno cimport E2BIG, EACCES, EBADF, ELOOP, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, ERANGE, errno
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
+from libc.string cimport memcpy
 
 from smbd_uring._native._statx cimport (
     AT_EMPTY_PATH,
     AT_NO_AUTOMOUNT,
     AT_STATX_DONT_SYNC,
     AT_SYMLINK_NOFOLLOW,
+    STATX_BTIME,
     STATX_WANTED,
     call_statx,
     fields,
     makedev,
     statx_buffer,
+    statx_timestamp,
     xattr_at,
 )
 from smbd_uring._native._values cimport ValueCache, file_clock_ns
@@ -35,10 +38,16 @@ cdef extern from "<errno.h>" nogil:
 cdef extern from "<sys/xattr.h>" nogil:
     ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
     ssize_t fgetxattr(int descriptor, const char *name, void *value, size_t size)
+    int fsetxattr(int descriptor, const char *name, const void *value, size_t size, int flags)
+
+cdef extern from "<endian.h>" nogil:
+    uint64_t htole64(uint64_t value)
 
 cdef extern from "<fcntl.h>" nogil:
     enum:
         O_CLOEXEC
+        O_CREAT
+        O_EXCL
         O_DIRECTORY
         O_PATH
     int open(const char *path, int flags)
@@ -68,6 +77,8 @@ cdef enum:
     VALUE_BYTES = 1024
     # What `value_of` answers when it is to be fetched again.
     LONGER = -2
+
+cdef int64_t SECONDS_1601_TO_1970 = 11644473600
 
 # /proc/self/fd of the process `own_descriptors_of`; -1 while it is not open.  Never closed: a fork opens its own,
 # since the kernel would show it its parent's.
@@ -193,6 +204,95 @@ def look_up(
     except BaseException:
         close(descriptor)
         raise
+
+
+def visit(int directory, bytes path, uint64_t flags, uint64_t resolve, int mode):
+    """openat2, statx, faccessat2 as the thread's effective identity unless `mode` is 0, and close.  `path` has no NUL.
+    Result: fields of FileStatus.  Raises OSError."""
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef open_how how
+    cdef statx_buffer status
+    cdef int descriptor, number = 0
+    how.flags = flags | O_CLOEXEC
+    how.mode = 0
+    how.resolve = resolve
+    with nogil:
+        descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if descriptor < 0:
+            number = errno
+        else:
+            if (
+                call_statx(descriptor, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_WANTED, &status) < 0
+                or (mode and syscall(SYS_FACCESSAT2, descriptor, "", mode, AT_EMPTY_PATH | AT_EACCESS) < 0)
+            ):
+                number = errno
+            close(descriptor)
+    if number:
+        raise failure(number)
+    return fields(&status)
+
+
+cdef uint64_t created_of(const statx_buffer *status) noexcept nogil:
+    """When a file was made, in 100 ns since 1601."""
+    cdef const statx_timestamp *moment = &status.stx_btime
+    if not status.stx_mask & STATX_BTIME:
+        moment = &status.stx_mtime
+        if (
+            status.stx_ctime.tv_sec < moment.tv_sec
+            or (status.stx_ctime.tv_sec == moment.tv_sec and status.stx_ctime.tv_nsec < moment.tv_nsec)
+        ):
+            moment = &status.stx_ctime
+    return <uint64_t>((moment.tv_sec + SECONDS_1601_TO_1970) * 10000000 + moment.tv_nsec // 100)
+
+
+cdef int set_value(int descriptor, const char *xattr, char *value, size_t length, statx_buffer *status) noexcept nogil:
+    """Set the xattr to `value`, of which the last 8 bytes are to be the creation time.  An errno, or 0 and the status
+    after that."""
+    cdef uint64_t created = htole64(created_of(status))
+    memcpy(value + length - sizeof(created), &created, sizeof(created))
+    if fsetxattr(descriptor, xattr, value, length, 0) < 0:
+        return errno
+    # The file has changed by that; where the kernel does not say how, the status before is true enough.
+    call_statx(descriptor, "", AT_EMPTY_PATH, STATX_WANTED, status)
+    return 0
+
+
+def create_file(
+    int directory, bytes path, uint64_t flags, uint64_t mode, uint64_t resolve, bytes xattr, bytes value
+):
+    """openat2 with O_CREAT and O_EXCL, statx, fsetxattr of `value` and the creation time behind it, unless `xattr` is
+    empty, and statx.  `path` and `xattr` have no NUL.
+
+    Result: (descriptor, fields of FileStatus or None, errno or 0) as `ports.Created`.  Raises OSError when no file was
+    made."""
+    cdef const char *c_path = PyBytes_AS_STRING(path)
+    cdef const char *c_xattr = PyBytes_AS_STRING(xattr)
+    cdef const char *c_value = PyBytes_AS_STRING(value)
+    cdef size_t length = PyBytes_GET_SIZE(value)
+    cdef char whole[VALUE_BYTES]
+    cdef open_how how
+    cdef statx_buffer status
+    cdef int descriptor, number = 0
+    cdef bint is_known = False
+    if length > VALUE_BYTES - sizeof(uint64_t):
+        raise failure(E2BIG)
+    how.flags = flags | O_CREAT | O_EXCL | O_CLOEXEC
+    how.mode = mode
+    how.resolve = resolve
+    with nogil:
+        descriptor = <int>syscall(SYS_OPENAT2, directory, c_path, &how, sizeof(how))
+        if descriptor < 0:
+            number = errno
+        elif call_statx(descriptor, "", AT_EMPTY_PATH, STATX_WANTED, &status) < 0:
+            number = errno
+        else:
+            is_known = True
+            if c_xattr[0]:
+                memcpy(whole, c_value, length)
+                number = set_value(descriptor, c_xattr, whole, length + sizeof(uint64_t), &status)
+    if descriptor < 0:
+        raise failure(number)
+    return (descriptor, fields(&status) if is_known else None, number)
 
 
 def describe(int descriptor, bytes xattr, ValueCache cache=None, uint32_t identity=0):

@@ -30,7 +30,7 @@ _S_IFMT: Final = 0o170000
 _new_tuple = tuple.__new__
 """Makes a record without its constructor, which takes as long as all the rest."""
 
-_NOT_STORABLE: Final = frozenset({errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.ENOSYS})
+NOT_STORABLE: Final = frozenset({errno.EOPNOTSUPP, errno.EACCES, errno.EPERM, errno.ENOSYS})
 """Where a new file cannot carry the attribute, it is a file without; its creator did nothing wrong."""
 
 
@@ -49,6 +49,17 @@ def facts_of(root: ShareRoot, status: FileStatus, name: str, value: bytes | None
     if created_ns is None:
         created_ns = _created_ns(status)
     return _new_tuple(FileFacts, (status, attributes, created_ns))
+
+
+def facts_of_new(root: ShareRoot, status: FileStatus, name: str, stored: int | None) -> FileFacts:
+    """Facts of a file just created, with these DOS attributes stored, or none."""
+    if stored is None:
+        return facts_of(root, status, name, None)
+    attributes = stored & dos_attributes.STORED
+    if root.hide_dot_files and name.startswith("."):
+        attributes |= HIDDEN
+    # What is stored counts in 100 ns.
+    return _new_tuple(FileFacts, (status, attributes, _created_ns(status) // 100 * 100))
 
 
 async def read_facts(root: ShareRoot, handle: Handle, name: str, credentials: Credentials) -> FileFacts:
@@ -91,7 +102,7 @@ async def write_initial_attributes(
     try:
         await write_attributes(root, handle, facts, attributes, None, credentials)
     except OSError as error:
-        if error.errno not in _NOT_STORABLE:
+        if error.errno not in NOT_STORABLE:
             raise
 
 

@@ -12,7 +12,8 @@ import errno
 import os
 from typing import Final
 
-from smbd_uring.filesystem.attributes import write_initial_attributes
+from smbd_uring.filesystem.attributes import NOT_STORABLE, facts_of_new, write_initial_attributes
+from smbd_uring.filesystem.dos_attributes import DOS_ATTRIBUTES_XATTR, encode_but_time
 from smbd_uring.filesystem.handles import Opened, close
 from smbd_uring.filesystem.lookup import (
     Components,
@@ -26,7 +27,18 @@ from smbd_uring.filesystem.lookup import (
 )
 from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.filesystem.names import encode_component, error, is_vetoed
-from smbd_uring.ports import Credentials, Handle, MakeDirectory, OpenAt, ShareRoot, Stat, Unlink
+from smbd_uring.ports import (
+    Created,
+    CreateFile,
+    Credentials,
+    FileFacts,
+    Handle,
+    MakeDirectory,
+    OpenAt,
+    ShareRoot,
+    Stat,
+    Unlink,
+)
 
 _EXECUTE_OTHERS: Final = 0o011
 
@@ -47,22 +59,26 @@ def directory_mode(root: ShareRoot) -> int:
 
 async def create_file(
     root: ShareRoot, index: NameIndex, components: Components, flags: int, attributes: int, credentials: Credentials
-) -> Handle:
+) -> tuple[Handle, FileFacts]:
     """`ports.Filesystem.create_file`.  The DOS attributes are stored as given."""
     _check_new_name(root, components)
-    flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    refuse_vetoed(root, components[:-1])
+    if root.veto_list:
+        refuse_vetoed(root, components[:-1])
     try:
-        handle = await _open_new(root, components, flags, credentials)
+        created = await _make_file(root, components, flags, attributes, credentials)
     except OSError as failure:
         if failure.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise
         # The directory is not there, or not in this case.
         parent = await find_parent(root, index, components[:-1], credentials)
         components = (*parent, components[-1])
-        handle = await _open_new(root, components, flags, credentials)
-    await _finish(root, components, handle, attributes, False, credentials)
-    return handle
+        created = await _make_file(root, components, flags, attributes, credentials)
+    handle, status, number = created
+    if status is None or (number and number not in NOT_STORABLE):
+        await _take_back(root, components, handle, False, credentials)
+        raise error(number)
+    stored = attributes if root.store_dos_attributes and not number else None
+    return handle, facts_of_new(root, status, components[-1], stored)
 
 
 async def create_directory(
@@ -93,9 +109,16 @@ def _check_new_name(root: ShareRoot, components: Components) -> bytes:
     return encode_component(components[-1])
 
 
-async def _open_new(root: ShareRoot, components: Components, flags: int, credentials: Credentials) -> Handle:
-    path, resolve = encode_path(components), resolve_flags(root)
-    return await settled(OpenAt(root.handle, path, flags, file_mode(root), resolve, credentials))
+async def _make_file(
+    root: ShareRoot, components: Components, flags: int, attributes: int, credentials: Credentials
+) -> Created:
+    path, resolve, xattr, value = encode_path(components), resolve_flags(root), b"", b""
+    if root.store_dos_attributes:
+        xattr, value = DOS_ATTRIBUTES_XATTR, encode_but_time(attributes)
+    flags |= os.O_NOFOLLOW
+    return await settled(
+        CreateFile(root.handle, path, flags, file_mode(root), resolve, xattr, value, credentials)
+    )
 
 
 async def _finish(
@@ -110,13 +133,22 @@ async def _finish(
     try:
         await write_initial_attributes(root, handle, attributes, credentials)
     except BaseException:
-        created = (await Stat(handle)).identity
-        await close(handle)
-        name = encode_component(components[-1])
-        async with Opened(open_beneath(root, components[:-1], os.O_PATH | os.O_DIRECTORY, credentials)) as parent:
-            if (await Stat(parent, name)).identity == created:
-                await _remove(parent, name, is_directory, credentials)
+        await _take_back(root, components, handle, is_directory, credentials)
         raise
+
+
+async def _take_back(
+    root: ShareRoot, components: Components, handle: Handle, is_directory: bool, credentials: Credentials
+) -> None:
+    """Close what was just made, and take its name away unless it is somebody else's by now."""
+    try:
+        created = (await Stat(handle)).identity
+    finally:
+        await close(handle)
+    name = encode_component(components[-1])
+    async with Opened(open_beneath(root, components[:-1], os.O_PATH | os.O_DIRECTORY, credentials)) as parent:
+        if (await Stat(parent, name)).identity == created:
+            await _remove(parent, name, is_directory, credentials)
 
 
 async def _remove(parent: Handle, name: bytes, is_directory: bool, credentials: Credentials) -> None:

@@ -44,6 +44,8 @@ _BODIES: Final = {
 }
 """By version: valid, attributes, create_time; the other fields are skipped."""
 
+_TIME_BYTES: Final = 8
+
 _HEX_CHARACTERS_MAX: Final = 10
 """Of the string: "0x" and 8 digits."""
 
@@ -90,6 +92,11 @@ def encode(attributes: int, created_ns: int) -> bytes:
     return _PREFIX.pack(0, _VERSION_WRITTEN, _VERSION_WRITTEN) + body.pack(
         _VALID_ATTRIBUTES | _VALID_CREATE_TIME, attributes & (STORED | DIRECTORY), _nt_time(created_ns)
     )
+
+
+def encode_but_time(attributes: int) -> bytes:
+    """A value as `encode` writes it, up to the creation time at its end."""
+    return encode(attributes, 0)[: -_TIME_BYTES]
 
 
 def _decode_versions(view: bytes, position: int) -> StoredAttributes:

@@ -31,6 +31,7 @@ from smbd_uring.ports import (
     OpenAt,
     PathMissing,
     ShareRoot,
+    Visit,
 )
 
 Answer = TypeVar("Answer")
@@ -164,16 +165,22 @@ async def find_name(
 ) -> str | None:
     """The name in a directory (its path as on disk) that equals `name`, the exact one first; None when there is none
     or the directory may not be read.  Dangling symlinks count: the name is taken."""
+    folded, path, flags = fold(name), encode_path(directory) or b".", os.O_RDONLY | os.O_DIRECTORY
     try:
-        opened = await look_beneath(root, directory, os.O_RDONLY | os.O_DIRECTORY, b"", credentials)
+        status = await settled(Visit(root.handle, path, flags, resolve_flags(root), 0, credentials))
+        matching = await index.known(status.identity, folded)
+        if matching is None:
+            opened = await look_beneath(root, directory, flags, b"", credentials)
+            try:
+                matching = await index.matching(opened.handle, opened.status.identity, folded)
+            finally:
+                await close(opened.handle)
     except OSError as failure:
         if failure.errno == errno.EACCES:
             return None
         raise
-    try:
-        matching = await index.matching(opened.handle, opened.status.identity, fold(name))
-    finally:
-        await close(opened.handle)
+    if not matching:
+        return None
     if encode_component(name) in matching:
         return name
     # The smallest, so that two that differ in case only are not taken in turns.

@@ -87,6 +87,18 @@ class NameIndex:
         self._taking = 0
         """How many are taking changes in just now."""
 
+    async def known(self, identity: Identity, folded: str) -> Iterable[bytes] | None:
+        """Names in the directory `identity`, which whoever asks may read, whose fold is `folded`; None when the
+        directory has to be read for that."""
+        if not self._by_watch:
+            return None
+        await self._catch_up()
+        directory = self._directories.get(identity)
+        if directory is None or directory.missed is not None:
+            return None
+        self._directories.move_to_end(identity)
+        return directory.matching(folded)
+
     async def matching(self, handle: Handle, identity: Identity, folded: str) -> Iterable[bytes]:
         """Names in the directory `identity`, open for reading as `handle`, whose fold is `folded`.  OSError as
         reading it raises."""

@@ -42,6 +42,7 @@ from smbd_uring.ports import (
     ShareRoot,
     Stat,
     Unlink,
+    Visit,
 )
 
 RENAME_NOREPLACE: Final = 1
@@ -170,6 +171,16 @@ async def may_delete(
     if not components:
         return False
     encode_component(components[-1])
+    path, wanted = encode_path(components[:-1]) or b".", os.W_OK | os.X_OK
+    try:
+        # The usual case; all others are looked at with care.
+        parent = await Visit(
+            root.handle, path, os.O_PATH | os.O_DIRECTORY, resolve_flags(root), wanted, credentials
+        )
+        if not parent.mode & stat.S_ISVTX and not root.veto_list:
+            return True
+    except OSError:
+        pass
     found = await find_opened_directory(root, index, components[:-1], credentials)
     try:
         await CheckAccess(found.handle, os.W_OK | os.X_OK, credentials)

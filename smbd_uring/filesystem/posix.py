@@ -50,7 +50,7 @@ class PosixFilesystem:
 
     def create_file(
         self, root: ShareRoot, components: tuple[str, ...], flags: int, attributes: int, credentials: Credentials
-    ) -> _Answer[Handle]:
+    ) -> _Answer[tuple[Handle, FileFacts]]:
         return creation.create_file(root, self._index, components, flags, attributes, credentials)
 
     def create_directory(

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from smbd_uring.ports import Buffer, OpenAt
+from smbd_uring.ports import Buffer, FileStatus, OpenAt
 
 OFFSET_MAX: Final = (1 << 63) - 1
 """loff_t is signed."""
@@ -26,6 +26,9 @@ def refused(number: int, what: str) -> OSError:
     """An OSError of our own making: the kernel would have said the same, or worse, would not."""
     return OSError(number, f"{os.strerror(number)}: {what}")
 
+
+_TICKS_1601_TO_1970: Final = 116_444_736_000_000_000
+"""In 100 ns."""
 
 _DOTS: Final = frozenset({b"", b".", b".."})
 
@@ -97,6 +100,12 @@ def xattr_name(name: bytes) -> bytes:
 def xattr_or_none(name: bytes) -> bytes:
     """As `xattr_name`, but the empty name (no xattr) may pass."""
     return xattr_name(name) if name else name
+
+
+def created_time(status: FileStatus) -> bytes:
+    """When a new file was made, as `ports.CreateFile` stores it."""
+    created_ns = min(status.modified_ns, status.changed_ns) if status.born_ns is None else status.born_ns
+    return (created_ns // 100 + _TICKS_1601_TO_1970).to_bytes(8, "little")
 
 
 def byte_view(data: Buffer) -> memoryview:

@@ -27,6 +27,7 @@ from smbd_uring.ports import (
     NOT_NOW,
     CheckAccess,
     CloseHandle,
+    CreateFile,
     Describe,
     DescribeAt,
     Effect,
@@ -50,6 +51,7 @@ from smbd_uring.ports import (
     Truncate,
     Unlink,
     UnwatchNames,
+    Visit,
     WatchNames,
 )
 
@@ -94,7 +96,7 @@ class InlineFiles:
         try:
             result = way.perform(effect, volume, self._identity.number)
             if way.opens and result is not NOT_NOW:
-                self._volumes.enter(result[0] if way.perform is _look_up else result, volume)
+                self._volumes.enter(result[0] if way.tells_more else result, volume)
             return result
         finally:
             ended = self._clock()
@@ -161,6 +163,25 @@ def _look_up(effect: LookUp, volume: Volume, number: int) -> Any:
     try:
         return paths.look_up(
             effect.directory, path, flags, effect.resolve | _RESOLVE_NO_XDEV, xattr, volume.values_of(xattr), number
+        )
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+
+
+def _visit(effect: Visit, _volume: Volume, _number: int) -> Any:
+    path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
+    try:
+        return paths.visit(effect.directory, path, flags, effect.resolve | _RESOLVE_NO_XDEV, effect.mode)
+    except OSError as error:
+        return _not_now_if_mounted(error, effect.resolve)
+
+
+def _create_file(effect: CreateFile, _volume: Volume, _number: int) -> Any:
+    path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
+    xattr, resolve = arguments.xattr_or_none(effect.xattr), effect.resolve | _RESOLVE_NO_XDEV
+    try:
+        return paths.create_file(
+            effect.directory, path, flags, effect.mode & 0o7777, resolve, xattr, effect.value
         )
     except OSError as error:
         return _not_now_if_mounted(error, effect.resolve)
@@ -260,6 +281,8 @@ class Way(NamedTuple):
     """Whether the kernel asks who does it; of a Stat it does when there is a name to look up."""
     opens: bool = False
     """Whether the result is a new handle on the same mount."""
+    tells_more: bool = False
+    """Whether that handle is only the first part of the result."""
     closes: bool = False
     """Whether the handle is gone after it."""
 
@@ -269,7 +292,9 @@ _HANDLE: Final = attrgetter("handle")
 
 _WAYS: Final[dict[type[Effect[Any]], Way]] = {
     OpenAt: Way(_open_at, _DIRECTORY, opens=True),
-    LookUp: Way(_look_up, _DIRECTORY, opens=True),
+    LookUp: Way(_look_up, _DIRECTORY, opens=True, tells_more=True),
+    Visit: Way(_visit, _DIRECTORY),
+    CreateFile: Way(_create_file, _DIRECTORY, opens=True, tells_more=True),
     Reopen: Way(_plainly, _HANDLE, opens=True),
     CloseHandle: Way(_close, _HANDLE, needs_identity=False, closes=True),
     Describe: Way(_describe, _HANDLE),

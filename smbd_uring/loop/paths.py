@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from smbd_uring import _native
 from smbd_uring.loop import arguments, libc
-from smbd_uring.ports import FileStatus, Handle, LookedUp
+from smbd_uring.ports import Created, FileStatus, Handle, LookedUp
 
 Described = tuple[FileStatus, bytes | None]
 
@@ -46,6 +46,40 @@ def look_up(
     except BaseException:
         os.close(handle)
         raise
+
+
+def visit(directory: Handle, path: bytes, flags: int, resolve: int, mode: int) -> FileStatus:
+    """Perform `ports.Visit` as whoever the thread is.  Raises OSError."""
+    if _native.paths is not None:
+        return _new_status(FileStatus, _native.paths.visit(directory, path, flags, resolve, mode))
+    handle = Handle(libc.openat2(directory, path, flags | os.O_CLOEXEC, 0, resolve))
+    try:
+        status = libc.statx(handle, b"")
+        if mode:
+            libc.faccessat2(handle, mode)
+        return status
+    finally:
+        os.close(handle)
+
+
+def create_file(
+    directory: Handle, path: bytes, flags: int, mode: int, resolve: int, xattr: bytes, value: bytes
+) -> Created:
+    """Perform `ports.CreateFile` as whoever the thread is.  Raises OSError when there is no new file."""
+    if _native.paths is not None:
+        handle, fields, error = _native.paths.create_file(directory, path, flags, mode, resolve, xattr, value)
+        return Created(handle, None if fields is None else _new_status(FileStatus, fields), error)
+    flags |= os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    handle = Handle(libc.openat2(directory, path, flags, mode, resolve))
+    status = None
+    try:
+        status = libc.statx(handle, b"")
+        if xattr:
+            os.setxattr(handle, xattr, value + arguments.created_time(status))
+            status = libc.statx(handle, b"")
+    except OSError as error:
+        return Created(handle, status, error.errno or errno.EIO)
+    return Created(handle, status, 0)
 
 
 def describe(handle: Handle, xattr: bytes, cache: Any = None, identity: int = 0) -> Described:

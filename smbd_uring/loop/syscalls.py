@@ -18,6 +18,8 @@ from smbd_uring.ports import (
     Allocate,
     CheckAccess,
     CloseHandle,
+    Created,
+    CreateFile,
     Describe,
     DescribeAt,
     DirectoryEntry,
@@ -44,6 +46,7 @@ from smbd_uring.ports import (
     Synchronize,
     Truncate,
     Unlink,
+    Visit,
     VolumeStatus,
     WatchNames,
     WriteAt,
@@ -82,6 +85,19 @@ def _open_at(effect: OpenAt) -> Handle:
 def _look_up(effect: LookUp) -> LookedUp:
     path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
     return paths.look_up(effect.directory, path, flags, effect.resolve, arguments.xattr_or_none(effect.xattr))
+
+
+def _visit(effect: Visit) -> FileStatus:
+    path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
+    return paths.visit(effect.directory, path, flags, effect.resolve, effect.mode)
+
+
+def _create_file(effect: CreateFile) -> Created:
+    path, flags = arguments.path_below(effect.path), arguments.open_flags(effect.flags)
+    xattr = arguments.xattr_or_none(effect.xattr)
+    return paths.create_file(
+        effect.directory, path, flags, effect.mode & 0o7777, effect.resolve, xattr, effect.value
+    )
 
 
 def _describe(effect: Describe) -> paths.Described:
@@ -226,6 +242,8 @@ def _watch_names(_effect: WatchNames) -> int:
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     OpenAt: _open_at,
     LookUp: _look_up,
+    Visit: _visit,
+    CreateFile: _create_file,
     Describe: _describe,
     DescribeAt: _describe_at,
     Reopen: _reopen,

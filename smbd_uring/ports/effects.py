@@ -79,6 +79,15 @@ class LookedUp(NamedTuple):
     value: bytes | None
 
 
+class Created(NamedTuple):
+    """A file that was made: its handle; its status, or None when the kernel would not tell; why its xattr was not set,
+    as errno, 0 when it was."""
+
+    handle: Handle
+    status: FileStatus | None
+    error: int
+
+
 @dataclass(slots=True)
 class VolumeStatus:
     """What statfs tells of a file system.  Blocks are `block_size` bytes."""
@@ -185,6 +194,40 @@ class LookUp(Effect[LookedUp]):
     flags: int
     resolve: int
     xattr: bytes
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
+class Visit(Effect[FileStatus]):
+    """openat2(directory, path, flags | O_CLOEXEC, 0, resolve), statx, faccessat2 as `CheckAccess` does where `mode` is
+    not 0, and close, in one step; `flags` have O_PATH or O_RDONLY.  Result: FileStatus.  OSError when any of it
+    fails."""
+
+    directory: Handle
+    path: bytes
+    flags: int
+    resolve: int
+    mode: int
+    credentials: Credentials | None = None
+
+
+@dataclass(slots=True)
+class CreateFile(Effect[Created]):
+    """openat2(directory, path, flags | O_CREAT | O_EXCL | O_CLOEXEC, mode, resolve), then set the xattr to `value` and,
+    after it, when the file was created: the status's `born_ns` or else the earlier of its last two times, as 64 bits,
+    little-endian, of 100 ns since 1601.  An empty `xattr` sets none.  All in one step.
+
+    Result: Created, with the status after that; the handle is the caller's to close whatever else failed.  OSError when
+    there is no new file.
+    """
+
+    directory: Handle
+    path: bytes
+    flags: int
+    mode: int
+    resolve: int
+    xattr: bytes
+    value: bytes
     credentials: Credentials | None = None
 
 

@@ -140,10 +140,10 @@ class Filesystem(Protocol):
 
     async def create_file(
         self, root: ShareRoot, components: tuple[str, ...], flags: int, attributes: int, credentials: Credentials
-    ) -> Handle:
+    ) -> tuple[Handle, FileFacts]:
         """Create a file that must not exist yet (O_EXCL) with the share's modes; `flags` is O_RDONLY, O_WRONLY or
-        O_RDWR plus modifiers.  Stores DOS attributes and creation time where the share wants it.  Result: handle.
-        OSError(EEXIST) when it exists; that no name differs in case only is for the caller to see to."""
+        O_RDWR plus modifiers.  Stores DOS attributes and creation time where the share wants it.  Result: handle and
+        facts.  OSError(EEXIST) when it exists; that no name differs in case only is for the caller to see to."""
 
     async def create_directory(
         self, root: ShareRoot, components: tuple[str, ...], attributes: int, credentials: Credentials

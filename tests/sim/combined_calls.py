@@ -11,8 +11,12 @@ import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from smbd_uring.loop import arguments
 from smbd_uring.ports import (
+    CheckAccess,
     CloseHandle,
+    Created,
+    CreateFile,
     Describe,
     DescribeAt,
     Effect,
@@ -23,8 +27,10 @@ from smbd_uring.ports import (
     LookUp,
     OpenAt,
     Remove,
+    SetXattr,
     Stat,
     Unlink,
+    Visit,
 )
 from tests.sim import name_calls
 from tests.sim.nodes import failure
@@ -48,6 +54,35 @@ def look_up(kernel: Kernel, effect: LookUp) -> LookedUp:
     except OSError:
         kernel.perform(CloseHandle(handle))
         raise
+
+
+def visit(kernel: Kernel, effect: Visit) -> FileStatus:
+    opening = OpenAt(effect.directory, effect.path, effect.flags, 0, effect.resolve, effect.credentials)
+    handle: Handle = kernel.perform(opening)
+    try:
+        status: FileStatus = kernel.perform(Stat(handle))
+        if effect.mode:
+            kernel.perform(CheckAccess(handle, effect.mode, effect.credentials))
+        return status
+    finally:
+        kernel.perform(CloseHandle(handle))
+
+
+def create_file(kernel: Kernel, effect: CreateFile) -> Created:
+    flags = effect.flags | os.O_CREAT | os.O_EXCL
+    opening = OpenAt(effect.directory, effect.path, flags, effect.mode, effect.resolve, effect.credentials)
+    handle: Handle = kernel.perform(opening)
+    status = None
+    try:
+        status = kernel.perform(Stat(handle))
+        if effect.xattr:
+            value = effect.value + arguments.created_time(status)
+            kernel.perform(SetXattr(handle, effect.xattr, value, effect.credentials))
+            status = kernel.perform(Stat(handle))
+    except OSError as error:
+        assert error.errno is not None
+        return Created(handle, status, error.errno)
+    return Created(handle, status, 0)
 
 
 def describe(kernel: Kernel, effect: Describe) -> tuple[FileStatus, bytes | None]:
@@ -97,6 +132,8 @@ def _remove_from(kernel: Kernel, parent: Handle, effect: Remove) -> None:
 
 ACTIONS: dict[type[Effect[Any]], Callable[[Any, Any], Any]] = {
     LookUp: look_up,
+    Visit: visit,
+    CreateFile: create_file,
     Describe: describe,
     DescribeAt: describe_at,
     Remove: remove,

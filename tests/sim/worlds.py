@@ -45,7 +45,7 @@ class CountingOpens:
     def count(self, effect: Effect[Any], result: Any) -> None:
         if isinstance(effect, CloseHandle):
             self.opens -= 1
-        elif type(effect).__name__ in ("OpenAt", "LookUp", "Reopen"):
+        elif type(effect).__name__ in ("OpenAt", "LookUp", "CreateFile", "Reopen"):
             self.opens += 1
 
 

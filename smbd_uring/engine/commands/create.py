@@ -124,14 +124,14 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
         raise SmbError(NtStatus.ACCESS_DENIED)
     if plan.delete_on_close and plan.attributes & FileAttributes.READONLY:
         raise SmbError(NtStatus.CANNOT_DELETE)
-    is_directory = plan.must_be_directory
+    facts = None
     try:
-        if is_directory:
+        if plan.must_be_directory:
             handle = await engine.filesystem.create_directory(
                 root, found.components, plan.attributes & ~FileAttributes.ARCHIVE, tree.credentials
             )
         else:
-            handle = await engine.filesystem.create_file(
+            handle, facts = await engine.filesystem.create_file(
                 root, found.components, os.O_RDWR, plan.attributes | FileAttributes.ARCHIVE, tree.credentials
             )
     except FileExistsError:
@@ -139,10 +139,9 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
     granted = plan.desired_access & ~AccessMask.MAXIMUM_ALLOWED
     if plan.desired_access & AccessMask.MAXIMUM_ALLOWED:
         granted |= FILE_ALL_ACCESS
-    facts = None
     try:
-        name = found.components[-1]
-        facts = await engine.filesystem.facts(root, handle, name, tree.credentials)
+        if facts is None:
+            facts = await engine.filesystem.facts(root, handle, found.components[-1], tree.credentials)
         opened = _enter(request, plan, found.components, facts, granted)
     except BaseException:
         await CloseHandle(handle)

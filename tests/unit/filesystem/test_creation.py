@@ -31,7 +31,8 @@ filesystem = PosixFilesystem()
 def create(world: World, root: ShareRoot, path: str, who: Credentials, attributes: int = ARCHIVE) -> None:
     """Create a file, check that its handle can be written, close it."""
     components = tuple(path.split("/"))
-    handle = run(world, filesystem.create_file(root, components, os.O_RDWR, attributes, who))
+    handle, facts = run(world, filesystem.create_file(root, components, os.O_RDWR, attributes, who))
+    assert facts == run(world, filesystem.facts(root, handle, components[-1], who))
     assert world.perform(WriteAt(handle, 0, b"data")) == 4
     world.perform(CloseHandle(handle))
 
@@ -178,7 +179,7 @@ def test_when_the_disk_fails_nothing_is_left_and_nothing_stays_open(
             if is_directory:
                 handle = run(world, filesystem.create_directory(root, ("new",), 0, who))
             else:
-                handle = run(world, filesystem.create_file(root, ("new",), os.O_RDWR, 0, who))
+                handle, _ = run(world, filesystem.create_file(root, ("new",), os.O_RDWR, 0, who))
         except OSError as error:
             assert error.errno == errno.ENOSPC
         assert len(world.kernel.open_files) == (1 if handle is None else 2)

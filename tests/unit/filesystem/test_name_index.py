@@ -131,9 +131,8 @@ class Share:
         return found.components[-1]
 
     def create(self, *components: str) -> None:
-        self.place.perform(
-            CloseHandle(self.run(self.filesystem.create_file(self.root, components, os.O_RDWR, 0, self.who)))
-        )
+        handle, _ = self.run(self.filesystem.create_file(self.root, components, os.O_RDWR, 0, self.who))
+        self.place.perform(CloseHandle(handle))
 
     def close(self) -> None:
         self.place.perform(CloseHandle(self.root.handle))

@@ -18,6 +18,7 @@ from smbd_uring.ports import (
     Allocate,
     CheckAccess,
     CloseHandle,
+    CreateFile,
     Describe,
     DescribeAt,
     Effect,
@@ -41,6 +42,7 @@ from smbd_uring.ports import (
     Synchronize,
     Truncate,
     Unlink,
+    Visit,
     WriteAt,
 )
 from tests.unit.loop.effects import Performer
@@ -374,6 +376,41 @@ def test_a_symlink_looked_up_is_followed_within_the_share_or_shown(
     assert followed.status.size == 5 and stat.S_ISLNK(shown.status.mode)
     for found in (followed, shown):
         perform(CloseHandle(found.handle))
+
+
+def test_visiting_tells_of_a_directory_and_who_may_change_it(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/")
+    flags = os.O_PATH | os.O_DIRECTORY
+    seen = perform(Visit(root, b"folder", flags, RESOLVE_BENEATH, os.W_OK | os.X_OK))
+    assert seen == perform(Stat(root, b"folder"))
+    assert perform(Visit(root, b".", os.O_RDONLY | os.O_DIRECTORY, RESOLVE_BENEATH, 0)) == perform(Stat(root))
+    refused = ((b"no", errno.ENOENT), (b"file", errno.ENOTDIR), (b"link", errno.EXDEV), (b"a\0", errno.EINVAL))
+    for path, number in refused:
+        assert error_of(perform, Visit(root, path, flags, RESOLVE_BENEATH, 0)) == number
+    before = len(os.listdir("/proc/self/fd"))
+    assert error_of(perform, Visit(root, b"file", os.O_PATH, RESOLVE_BENEATH, os.X_OK)) == errno.EACCES
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_is_created_with_its_creation_time(perform: Performer, root: Handle, tmp_path: Path) -> None:
+    made = perform(CreateFile(root, b"new", os.O_RDWR, 0o640, RESOLVE_BENEATH, XATTR, b"value"))
+    assert made.error == 0 and made.status == perform(Stat(made.handle)) == perform(Stat(root, b"new"))
+    value = perform(GetXattr(made.handle, XATTR))
+    born_ns = made.status.modified_ns if made.status.born_ns is None else made.status.born_ns
+    assert value[:-8] == b"value"
+    assert int.from_bytes(value[-8:], "little") == born_ns // 100 + 116_444_736_000_000_000
+    assert perform(WriteAt(made.handle, 0, b"text")) == 4
+    plain = perform(CreateFile(root, b"plain", os.O_RDWR, 0o600, RESOLVE_BENEATH, b"", b""))
+    assert plain.error == 0 and error_of(perform, GetXattr(plain.handle, XATTR)) == errno.ENODATA
+    # The file is there although its value cannot be.
+    odd = perform(CreateFile(root, b"odd", os.O_RDWR, 0o600, RESOLVE_BENEATH, b"nowhere.x", b""))
+    assert odd.error == errno.EOPNOTSUPP and odd.status.inode == os.stat(tmp_path / "odd").st_ino
+    for handle in (made.handle, plain.handle, odd.handle):
+        perform(CloseHandle(handle))
+    for path, number in ((b"new", errno.EEXIST), (b"no/file", errno.ENOENT), (b"../file", errno.EXDEV)):
+        assert error_of(perform, CreateFile(root, path, os.O_RDWR, 0o600, RESOLVE_BENEATH, XATTR, b"")) == number
 
 
 def test_a_long_value_is_described_whole(perform: Performer, root: Handle, tmp_path: Path) -> None:

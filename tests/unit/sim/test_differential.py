@@ -18,6 +18,7 @@ from smbd_uring.ports import (
     Allocate,
     CheckAccess,
     CloseHandle,
+    CreateFile,
     Credentials,
     Describe,
     DescribeAt,
@@ -43,6 +44,7 @@ from smbd_uring.ports import (
     Synchronize,
     Truncate,
     Unlink,
+    Visit,
     WriteAt,
 )
 from tests.sim.worlds import RealWorld, SimulatedWorld, World, open_top
@@ -81,6 +83,11 @@ def calls(draw: st.DrawFn) -> tuple[Any, ...]:
         LookUp: lambda: (slot, draw(st.sampled_from(PATHS)),
                          draw(st.sampled_from([os.O_PATH, os.O_PATH | os.O_NOFOLLOW, os.O_RDONLY | os.O_DIRECTORY])),
                          draw(st.sampled_from(RESOLVE)), draw(st.sampled_from([b"user.t", b""])), who),
+        Visit: lambda: (slot, draw(st.sampled_from(PATHS)),
+                        draw(st.sampled_from([os.O_PATH | os.O_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY])),
+                        draw(st.sampled_from(RESOLVE)), draw(st.integers(0, 7)), who),
+        CreateFile: lambda: (slot, draw(st.sampled_from(PATHS)), os.O_RDWR | os.O_NOFOLLOW, draw(modes) & 0o777,
+                             draw(st.sampled_from(RESOLVE)), draw(st.sampled_from([b"user.t", b""])), b"v", who),
         Describe: lambda: (slot, draw(st.sampled_from([b"user.t", b""])), who),
         DescribeAt: lambda: (slot, draw(st.sampled_from(PATHS)), draw(st.sampled_from(RESOLVE)),
                              draw(st.sampled_from([b"user.t", b""])), who),
@@ -140,7 +147,7 @@ class Run:
             result = self.world.perform(kind(*arguments))
         except OSError as error:
             return ("failed", errno.errorcode[error.errno or 0])
-        if kind is LookUp:
+        if kind in (LookUp, CreateFile):
             self.handles.append(result.handle)
             self.flags.append(call[3])
             return ("ok", comparable(result[1:]))
@@ -150,6 +157,8 @@ class Run:
             return ("ok", "opened")
         if kind is CloseHandle:
             del self.handles[index], self.flags[index]
+        if kind is StatEntries:
+            return ("ok", comparable(list(result)))
         return ("ok", comparable(result))
 
     def _identity(self, directory: Handle, path: bytes, name: bytes) -> tuple[int, int]:
