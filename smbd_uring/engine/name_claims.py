@@ -23,11 +23,14 @@ def key_of(share_path: str, components: tuple[str, ...]) -> Key:
 class NameClaims:
     """Names that are being created, and the coroutines that wait for them."""
 
-    __slots__ = ("_claimed", "_scheduler")
+    __slots__ = ("_claimed", "_scheduler", "released")
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._claimed: dict[Key, deque[Parking]] = {}
+        self.released = 0
+        """How many claims are over.  Whoever looked a name up when there were fewer may have looked before somebody
+        else made it, and has to look again once the claim is his own."""
 
     async def claim(self, key: Key) -> bool:
         """Take the name.  False when somebody else had it meanwhile: what was looked up before is no longer true.
@@ -45,6 +48,7 @@ class NameClaims:
 
     def release(self, key: Key) -> None:
         """Hand the name to whoever waits first, or let it go."""
+        self.released += 1
         waiting = self._claimed[key]
         if waiting:
             waiting.popleft().wake()

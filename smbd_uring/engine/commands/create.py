@@ -67,14 +67,14 @@ async def create(request: Request) -> Response:
     plan = plan_of(body)
     _check_room(request)
     for _ in range(limits.CREATE_RETRIES_MAX):
-        generation = engine.opens.unlinked_generation
+        generation, claims_before = engine.opens.unlinked_generation, engine.name_claims.released
         try:
             found = await engine.filesystem.lookup(root, plan.components, tree.credentials)
         except OSError as error:
             raise await why_not_found(engine, tree, plan.components, error) from None
         action = plan.action
         if found.handle is None:
-            opened, action = await _claim_and_create(request, plan, found), CREATED
+            opened, action = await _claim_and_create(request, plan, found, claims_before), CREATED
         else:
             opened = await _open_found(request, plan, found, found.handle, generation)
         if opened is not None:
@@ -104,15 +104,34 @@ def _check_room(request: Request) -> None:
 # --- a file that is not there ------------------------------------------------------------------------------------
 
 
-async def _claim_and_create(request: Request, plan: CreatePlan, found: Found) -> Open | None:
-    """Make the file while nobody else makes one of that name.  None when somebody did since the lookup."""
+async def _claim_and_create(request: Request, plan: CreatePlan, found: Found, claims_before: int) -> Open | None:
+    """Make the file while nobody else makes one of that name.  None when somebody did since the lookup, before which
+    `claims_before` claims were over."""
     if not plan.creates:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
     claims, key = request.engine.name_claims, key_of(request.tree_of().share.path, found.components)
     try:
-        return await _create_new(request, plan, found) if await claims.claim(key) else None
+        if not await claims.claim(key):
+            return None
+        if claims.released != claims_before and await _is_there(request, found.components):
+            return None
+        return await _create_new(request, plan, found)
     finally:
         claims.release(key)
+
+
+async def _is_there(request: Request, components: tuple[str, ...]) -> bool:
+    """Whether a name is there, in whatever case, or cannot be looked for."""
+    engine, tree = request.engine, request.tree_of()
+    assert tree.root is not None
+    try:
+        found = await engine.filesystem.lookup(tree.root, components, tree.credentials)
+    except OSError:
+        return True
+    if found.handle is None:
+        return False
+    await CloseHandle(found.handle)
+    return True
 
 
 async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open | None:
