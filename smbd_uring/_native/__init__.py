@@ -90,8 +90,8 @@ list_entries: Callable[..., ListedEntriesType | None] | None = None
 append_entries: Callable[[bytearray, int, int, int, int, Sequence[Any], int, int], tuple[int, int, int]] | None = None
 """Lays out entries of a listing, `_entries.append_entries`."""
 
-read_glance: Callable[[Any, type[Any], type[Any], type[Any]], Any] | None = None
-"""Reads the compound that asks for attributes by name, `_glance.read_glance`."""
+glance: ModuleType | None = None
+"""Reads and answers the compound that asks for attributes by name, `_glance`."""
 
 paths: ModuleType | None = None
 """The combined steps on one file, `_paths`."""
@@ -134,11 +134,11 @@ def _load() -> None:
 
 def _load_files() -> None:
     global stat_entries, read_directory, EntryTable, list_entries, append_entries, paths, take_identity, ValueCache
-    global read_glance
+    global glance
     from smbd_uring._native import _dirents, _entries, _glance, _identity, _listed, _paths, _statx, _values
 
     stat_entries, read_directory = _statx.stat_entries, _dirents.read_directory
-    read_glance = _glance.read_glance
+    glance = _glance
     EntryTable, list_entries, append_entries = _statx.EntryTable, _listed.list_entries, _entries.append_entries
     paths, take_identity, ValueCache = _paths, _identity.take, _values.ValueCache
 

@@ -1,23 +1,31 @@
 # cython: language_level=3
-"""The compound CREATE, QUERY_INFO, CLOSE that asks for a file's attributes by name, read in one pass.
+"""The compound CREATE, QUERY_INFO, CLOSE that asks for a file's attributes by name, read in one pass, and its
+answers written in one.
 
-Knows: where its fields are.  Must not know: what they mean.  `smbd_uring.wire.glance` has the Python twin and says
+Knows: where the fields are.  Must not know: what they mean.  `smbd_uring.wire.glance` has the Python twin and says
 which frames are one.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from smbd_uring._native._smb2 cimport (
     COMMAND_CLOSE,
+    COMPOUND_ALIGNMENT,
     FLAG_RELATED_OPERATIONS,
+    FLAG_SERVER_TO_REDIR,
     FLAG_SIGNED,
+    HEADER_BYTES,
     Message,
     load16,
     load32,
     load64,
     parse_message,
+    store16,
+    store32,
+    store64,
 )
 
 cdef enum:
@@ -29,6 +37,10 @@ cdef enum:
     QUERY_INFO_BYTES = 104
     CLOSE_BYTES = 88
     FLAG_POSTQUERY_ATTRIB = 1
+    CREATE_ANSWER_BYTES = 152
+    FOUND_BYTES = 72
+    CLOSE_ANSWER_BYTES = 124
+    CREATE_ACTION_OPENED = 1
 
 cdef object new_tuple = tuple.__new__
 
@@ -96,3 +108,71 @@ def read_glance(object frame, type glance, type one_asked, type parameters):
         ))
     finally:
         PyBuffer_Release(&held)
+
+
+cdef int store_header(
+    uint8_t *at, uint16_t command, object one_asked, object credits, object sign, uint32_t related, uint32_t following,
+    uint32_t tree_id, uint64_t session_id,
+) except -1:
+    """The header of the answer to one of the requests; the memory is zero before."""
+    memcpy(at, b"\xfeSMB", 4)
+    store16(at + 4, HEADER_BYTES)
+    store16(at + 6, one_asked[0])
+    store16(at + 12, command)
+    store16(at + 14, credits)
+    store32(at + 16, FLAG_SERVER_TO_REDIR | related | <uint32_t>sign)
+    store32(at + 20, following)
+    store64(at + 24, one_asked[3])
+    store32(at + 36, tree_id)
+    store64(at + 40, session_id)
+    return 0
+
+
+cdef int store_facts(uint8_t *at, object answer) except -1:
+    """Four times, two sizes and the attributes, as CREATE's and CLOSE's answers have them."""
+    cdef Py_ssize_t index
+    for index in range(6):
+        store64(at + 8 * index, answer[index])
+    store32(at + 48, answer[6])
+    return 0
+
+
+cdef uint8_t *fresh(bytes made) noexcept:
+    """The memory of a bytes object that nobody else has seen yet, zeroed."""
+    memset(PyBytes_AS_STRING(made), 0, PyBytes_GET_SIZE(made))
+    return <uint8_t *>PyBytes_AS_STRING(made)
+
+
+def lay_out_answers(object glance, object answer, object file_id, object credits, object signs):
+    """`wire.glance.lay_out_answers`."""
+    cdef uint64_t session_id = glance[0]
+    cdef uint32_t tree_id = glance[1]
+    cdef bytes information = answer[7]
+    cdef size_t length = FOUND_BYTES + PyBytes_GET_SIZE(information)
+    cdef size_t padded = (length + COMPOUND_ALIGNMENT - 1) // COMPOUND_ALIGNMENT * COMPOUND_ALIGNMENT
+    cdef bytes created = PyBytes_FromStringAndSize(NULL, CREATE_ANSWER_BYTES)
+    cdef bytes found = PyBytes_FromStringAndSize(NULL, padded)
+    cdef bytes closed = PyBytes_FromStringAndSize(NULL, CLOSE_ANSWER_BYTES)
+    cdef uint8_t *at = fresh(created)
+    store_header(at, COMMAND_CREATE, glance[2], credits[0], signs[0], 0, CREATE_ANSWER_BYTES, tree_id, session_id)
+    store16(at + 64, 89)
+    store32(at + 68, CREATE_ACTION_OPENED)
+    store_facts(at + 72, answer)
+    store64(at + 128, file_id[0])
+    store64(at + 136, file_id[1])
+    at = fresh(found)
+    store_header(
+        at, COMMAND_QUERY_INFO, glance[3], credits[1], signs[1], FLAG_RELATED_OPERATIONS, <uint32_t>padded, tree_id,
+        session_id,
+    )
+    store16(at + 64, 9)
+    store16(at + 66, FOUND_BYTES)
+    store32(at + 68, <uint32_t>PyBytes_GET_SIZE(information))
+    memcpy(at + FOUND_BYTES, PyBytes_AS_STRING(information), PyBytes_GET_SIZE(information))
+    at = fresh(closed)
+    store_header(at, COMMAND_CLOSE, glance[4], credits[2], signs[2], FLAG_RELATED_OPERATIONS, 0, tree_id, session_id)
+    store16(at + 64, 60)
+    if glance[8]:
+        store16(at + 66, FLAG_POSTQUERY_ATTRIB)
+        store_facts(at + 72, answer)
+    return [created, found, closed]

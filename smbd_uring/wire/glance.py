@@ -7,7 +7,6 @@ what the values mean; whatever is not exactly this shape is somebody else's to j
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from smbd_uring import _native
@@ -39,6 +38,9 @@ _new = tuple.__new__
 SHORTEST = _CREATE.size + _QUERY_INFO.size + _CLOSE.size
 assert (_CREATE.size, _QUERY_INFO.size, _CLOSE.size) == (120, 104, 88)
 assert (_CREATED.size, _FOUND.size, _CLOSED.size) == (152, 72, 124)
+
+
+Three = tuple[int, int, int]
 
 
 class Asked(NamedTuple):
@@ -100,8 +102,8 @@ def read_glance(frame: memoryview) -> Glance | None:
     Exactly CREATE without contexts, QUERY_INFO without input and CLOSE, of which the last two are related to the one
     before and name its file by the ANY value; with no header flags but those of signature, relation and priority.
     """
-    if _native.read_glance is not None:
-        found: Glance | None = _native.read_glance(frame, Glance, Asked, Parameters)
+    if _native.glance is not None:
+        found: Glance | None = _native.glance.read_glance(frame, Glance, Asked, Parameters)
         return found
     return read_in_python(frame)
 
@@ -161,12 +163,22 @@ def _is_related(protocol: bytes, header_size: int, flags: int) -> bool:
 
 
 def lay_out_answers(
-    asked: Glance, answer: Answer, file_id: FileId, credit_responses: Sequence[int], signs: Sequence[int]
+    asked: Glance, answer: Answer, file_id: FileId, credit_responses: Three, signs: Three
 ) -> list[bytes]:
     """The three answers, unsigned, each with its padding.
 
     `credit_responses` and `signs` (SIGNED or 0) are for each of the three.
     """
+    if _native.glance is not None:
+        messages: list[bytes] = _native.glance.lay_out_answers(asked, answer, file_id, credit_responses, signs)
+        return messages
+    return lay_out_in_python(asked, answer, file_id, credit_responses, signs)
+
+
+def lay_out_in_python(
+    asked: Glance, answer: Answer, file_id: FileId, credit_responses: Three, signs: Three
+) -> list[bytes]:
+    """As `lay_out_answers`, without native code."""
     create, query, close = asked.create, asked.query_info, asked.close
     tree_id, session_id = asked.tree_id, asked.session_id
     *facts, information = answer

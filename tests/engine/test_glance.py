@@ -23,7 +23,7 @@ from smbd_uring.wire.const import (
 )
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.fscc import RenameInformation
-from smbd_uring.wire.glance import read_glance, read_in_python
+from smbd_uring.wire.glance import Answer, lay_out_answers, lay_out_in_python, read_glance, read_in_python
 from smbd_uring.wire.header import Header
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FILE_ID_ANY, FileId
@@ -184,6 +184,19 @@ def test_native_code_reads_every_frame_as_its_twin(pair: Pair) -> None:
     ]
     assert [native for native, _ in read] == [twin for _, twin in read]
     assert ROUNDS // 8 < sum(native is None for native, _ in read) < 4 * ROUNDS - ROUNDS // 8
+
+
+def test_native_code_lays_out_answers_as_its_twin(pair: Pair) -> None:
+    chance = Random(22)
+    for _ in range(ROUNDS):
+        glanced = read_glance(memoryview(pair.sides[0].client.frame(*glance(close_flags=chance.randrange(2)))))
+        pair.sides[0].client.credits += 3
+        assert glanced is not None
+        numbers = [chance.choice([0, 1, (1 << 63) - 1, chance.getrandbits(62)]) for _ in range(8)]
+        answer = Answer(*numbers[:6], chance.getrandbits(32), chance.randbytes(chance.randrange(120)))
+        credits, signs = (chance.getrandbits(16), 0, 0xFFFF), chance.choice([(0, 0, 0), (8, 0, 8)])
+        native = lay_out_answers(glanced, answer, FileId(*numbers[6:]), credits, signs)
+        assert native == lay_out_in_python(glanced, answer, FileId(*numbers[6:]), credits, signs)
 
 
 def spoil(seed: int, client: FileClient) -> bytes:
