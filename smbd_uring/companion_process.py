@@ -13,7 +13,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,9 @@ class CompanionProcess:
         if self._supervisor is not None:
             self._parts = (self._client, self._supervisor)
         self._epoll = select.epoll()
-        self._descriptors_may_be_new = True
+        self._epoll.register(self._client.fileno(), select.EPOLLIN)
+        self._watched_pid: int | None = None
+        """The companion whose end the epoll sees."""
 
     def wait_for_startup(self, is_cancelled: Callable[[], bool]) -> StartingUp:
         """Wait for the companion's first message.
@@ -107,27 +108,23 @@ class CompanionProcess:
 
     def fileno(self) -> int:
         """One descriptor that is readable when the channel or the supervisor has something to do."""
-        if self._descriptors_may_be_new:
-            self._descriptors_may_be_new = False
-            for part in self._parts:
-                descriptor = part.fileno()
-                if descriptor is not None:
-                    # A descriptor that was closed has left by itself, and its number may have come back.
-                    with suppress(FileExistsError):
-                        self._epoll.register(descriptor, select.EPOLLIN)
+        if self._supervisor is not None and self._supervisor.pid != self._watched_pid:
+            self._watched_pid = self._supervisor.pid
+            descriptor = self._supervisor.fileno()
+            if descriptor is not None:
+                # The one before was closed and has left by itself.
+                self._epoll.register(descriptor, select.EPOLLIN)
         return self._epoll.fileno()
 
     def readable(self, now: float) -> None:
         """Let whoever has something to do take it."""
-        self._descriptors_may_be_new = True
-        ready = {descriptor for descriptor, _ in self._epoll.poll(0)}
-        for part in self._parts:
-            if part.fileno() in ready:
-                part.readable(now)
+        for descriptor, _ in self._epoll.poll(0):
+            for part in self._parts:
+                if part.fileno() == descriptor:
+                    part.readable(now)
 
     def tick(self, now: float) -> None:
         """Time has passed."""
-        self._descriptors_may_be_new = True
         for part in self._parts:
             part.tick(now)
 

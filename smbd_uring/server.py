@@ -27,6 +27,7 @@ from smbd_uring.control_socket import CommandRefused, ControlSocket
 from smbd_uring.drivers import choose_driver
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
+from smbd_uring.log_lines import log_to_stderr
 from smbd_uring.loop.listen import ListenAddress, ListenError, bound_address, listen
 from smbd_uring.process import (
     Signals,
@@ -64,8 +65,7 @@ def serve(options: ServerOptions) -> int:
 
     Result: the exit status: 0 after a clean end, 1 when the server cannot start, which it says on stderr.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("smbd").setLevel(logging.INFO)
+    log_to_stderr()
     try:
         directory = options.state_directory or default_directory(listen_addresses(options, SMB_PORT)[0].port)
         state = StateDirectory(directory)

@@ -46,6 +46,9 @@ cdef enum:
     SEGMENT_HEAD = 128
     # Bytes of frames that the engine has not taken yet; more are not cut from what was received.
     HANDED_BYTES_MAX = 1048576
+    # Sent bytes of all connections together that the engine need not know of at once: far below every bound on what a
+    # client may leave unread.
+    SENT_UNTOLD_MAX = 65536
 
 
 cdef struct Device:
@@ -159,7 +162,7 @@ cdef enum EventKind:
     EVENT_PEER_FINISHED = 2
     # The connection is broken; `number` is an errno.
     EVENT_FAILED = 3
-    # `number` more of the engine's bytes are with the kernel.
+    # `number` more of the engine's bytes are with the kernel; `detail` is not 0 when the engine has to know soon.
     EVENT_SENT = 4
     # Everything is sent, as `finish` asked to hear.
     EVENT_FLUSHED = 5
@@ -297,6 +300,10 @@ cdef struct Plane:
     pthread_mutex_t lock
     Event *first_event
     Event *last_event
+    # Some event is to be told now; one that only says what was sent goes with the next that is.
+    bint has_news
+    # Bytes sent, of events that are not taken yet; so many are news.
+    size_t sent_untold
     bint engine_told
     Connection *first_mail
     # Jobs that the crew has done.

@@ -146,6 +146,10 @@ cdef bint post_event(
     else:
         plane.last_event.next = event
     plane.last_event = event
+    if kind == EVENT_SENT:
+        plane.sent_untold += number
+    if kind != EVENT_SENT or detail or plane.sent_untold >= SENT_UNTOLD_MAX:
+        plane.has_news = True
     pthread_mutex_unlock(&plane.lock)
     return True
 

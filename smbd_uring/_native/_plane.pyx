@@ -111,6 +111,8 @@ cdef class DataPlane:
         event = self.plane.first_event
         self.plane.first_event = NULL
         self.plane.last_event = NULL
+        self.plane.has_news = False
+        self.plane.sent_untold = 0
         self.plane.engine_told = False
         pthread_mutex_unlock(&self.plane.lock)
         while event is not NULL:

@@ -32,6 +32,7 @@ cdef void sent(Connection *connection, size_t bytes) noexcept nogil:
     # The first `bytes` of the queue are with the kernel.
     cdef Segment *segment
     cdef size_t part, engines = 0
+    cdef bint is_news
     pthread_mutex_lock(&connection.lock)
     connection.bytes_queued -= bytes
     connection.bytes_sent += bytes
@@ -51,9 +52,11 @@ cdef void sent(Connection *connection, size_t bytes) noexcept nogil:
         if segment.grant is not NULL:
             grant_done(connection, segment.grant)
         segment_free(connection, segment)
+    # An engine that reads no more may be waiting for just this.
+    is_news = not connection.reading_wanted
     pthread_mutex_unlock(&connection.lock)
     if engines:
-        post_event(connection, EVENT_SENT, engines, 0, NULL, 0, False, 0)
+        post_event(connection, EVENT_SENT, engines, is_news, NULL, 0, False, 0)
 
 
 cdef int gather(Connection *connection, bint *pages_follow) noexcept nogil:

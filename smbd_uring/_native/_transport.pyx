@@ -176,7 +176,7 @@ cdef int settle(Plane *plane) noexcept nogil:
         result |= SETTLED_AGAIN
     free_dead(plane)
     pthread_mutex_lock(&plane.lock)
-    if plane.first_event is not NULL:
+    if plane.has_news:
         result |= SETTLED_EVENTS
         tell = plane.is_threaded and not plane.engine_told
         plane.engine_told = True

@@ -69,7 +69,9 @@ class Companion(Protocol):
     """Where Ask and Tell effects go."""
 
     def submit(self, token: object, effect: Effect[Any], now: float) -> None: ...
-    def fileno(self) -> int | None: ...
+    def fileno(self) -> int | None:
+        """Readable when there is something for it; changes in `readable` and `tick` alone."""
+
     def readable(self, now: float) -> None: ...
     def tick(self, now: float) -> None: ...
     def next_deadline(self) -> float | None: ...
@@ -118,12 +120,12 @@ class DriverBase(ABC):
         `deadline` (monotonic seconds).  Signals end the sleep.  Exceptions of the engine come out of
         here."""
         in_main_thread = threading.current_thread() is threading.main_thread()
+        self._follow_companion()
         before = signal.set_wakeup_fd(self.wakeup_fd, warn_on_full_buffer=False) if in_main_thread else -1
         try:
             while True:
                 now = time.monotonic()
                 self._inline.be_oneself()
-                self._follow_companion()
                 self._settle(now)
                 if until() or (deadline is not None and deadline <= now):
                     return
@@ -254,13 +256,25 @@ class DriverBase(ABC):
     def _sleep_s(self, now: float, deadline: float | None) -> float:
         if self._answers or self._marked:
             return 0.0
-        deadlines = [deadline, self.engine.next_deadline(), self._accept_paused_until]
+        due = self._next_deadline(now + limits.LOOP_WAIT_MAX_S)
+        if deadline is not None and deadline < due:
+            due = deadline
+        return due - now if due > now else 0.0
+
+    def _next_deadline(self, latest: float) -> float:
+        """When `_on_deadlines` has something to do, `latest` when not before then."""
+        due = self.engine.next_deadline()
+        if due is not None and due < latest:
+            latest = due
         if self.companion is not None:
-            deadlines.append(self.companion.next_deadline())
-        if self._endings:
-            deadlines.append(self._endings[0][0])
-        soonest = min((each for each in deadlines if each is not None), default=now + limits.LOOP_WAIT_MAX_S)
-        return min(max(0.0, soonest - now), limits.LOOP_WAIT_MAX_S)
+            due = self.companion.next_deadline()
+            if due is not None and due < latest:
+                latest = due
+        if self._endings and self._endings[0][0] < latest:
+            latest = self._endings[0][0]
+        if self._accept_paused_until is not None and self._accept_paused_until < latest:
+            latest = self._accept_paused_until
+        return latest
 
     def _on_deadlines(self, now: float) -> None:
         due = self.engine.next_deadline()
@@ -271,6 +285,7 @@ class DriverBase(ABC):
             due = self.companion.next_deadline()
             if due is not None and due <= now:
                 self.companion.tick(now)
+                self._follow_companion()
         while self._endings and self._endings[0][0] <= now:
             _, connection_id = heapq.heappop(self._endings)
             connection = self.connections.get(connection_id)
@@ -288,8 +303,8 @@ class DriverBase(ABC):
         self._woken = False
 
     def _follow_companion(self) -> None:
-        """Watch the companion's descriptor, which changes when the companion is started anew.  A new socket
-        may get the old one's number, so the inode is compared too."""
+        """Watch the companion's descriptor, which may be another one after each call of the companion.  A new
+        one may get the old one's number, so the inode is compared too."""
         descriptor = self.companion.fileno() if self.companion is not None else None
         present = None if descriptor is None else (descriptor, os.fstat(descriptor).st_ino)
         if present == self._companion_watched:
@@ -298,7 +313,12 @@ class DriverBase(ABC):
             self.unwatch(self._companion_watched[0])
         self._companion_watched = present
         if present is not None and self.companion is not None:
-            self.watch(present[0], self.companion.readable)
+            self.watch(present[0], self._companion_readable)
+
+    def _companion_readable(self, now: float) -> None:
+        assert self.companion is not None
+        self.companion.readable(now)
+        self._follow_companion()
 
     # --- connections ----------------------------------------------------------------------------------------
 

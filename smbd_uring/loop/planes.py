@@ -65,7 +65,7 @@ class Planes:
         self._crew_threads: list[threading.Thread] = []
         self._wakeups: list[int] = []
         self.wakeup: int | None = None
-        """Readable when events wait; None when they are only looked for after each wait of the driver's ring."""
+        """Readable when events are to be taken now; None when each wait of the driver's ring ends for them."""
         self._planes: list[DataPlane] = []
         share = bytes_max() // max(threads, 1)
         assert _native.make_plane is not None and _native.make_crew is not None, "there whenever there is a ring"
@@ -93,7 +93,8 @@ class Planes:
         return plane.connect(connection_id, descriptor, limits.CREDITS_MAX)
 
     def take_events(self) -> list[Event]:
-        """What happened since the last call."""
+        """What happened since the last call; after each wait of the driver's ring, for not everything ends it: what
+        was sent is told with what comes next."""
         if len(self._planes) == 1:
             return self._planes[0].take_events()
         return [event for plane in self._planes for event in plane.take_events()]

@@ -115,8 +115,7 @@ class RingDriver(DriverBase):
                 handler(subject, operation, result, flags, now)
             else:
                 self._files.completed(context, operation, result)
-        if self.planes.wakeup is None:
-            self._take_plane_events(now)
+        self._take_plane_events(now)
 
     # --- listeners and watches ------------------------------------------------------------------------------
 
@@ -219,9 +218,8 @@ class RingDriver(DriverBase):
 
     # --- what data planes tell ------------------------------------------------------------------------------
 
-    def _planes_call(self, now: float) -> None:
+    def _planes_call(self, _now: float) -> None:
         self.planes.heard()
-        self._take_plane_events(now)
 
     def _take_plane_events(self, now: float) -> None:
         engine = self.engine

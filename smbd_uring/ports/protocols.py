@@ -31,7 +31,8 @@ class Driver(Protocol):
 
     A driver feeds the engine by `connection_made`, `data_received` or `frame_received`, `data_sent`, `connection_lost`,
     `completed` and `tick`, one call at a time, all from one thread, each with `now` (seconds on a clock that never goes
-    back).
+    back).  Unless reading is paused, `data_sent` of a few KiB may come with what the connection brings next, or a
+    second late: nothing depends on it, and by itself it is not worth a turn.
     """
 
     def perform_now(self, effect: Effect[Any]) -> Any:

@@ -26,14 +26,15 @@ ALLOWED = {
     "netlink": {"netlink"},
     "perf": {"config", "crypto", "engine", "filesystem", "loop", "perf", "process", "wire"},
     "process": set(),
+    "log_lines": set(),
     "state_directory": set(),
     "control_socket": set(),
     "drivers": {"loop"},
     "server_options": {"loop"},
     "companion_process": {"companion", "netlink", "server_options"},
     "server": {
-        "companion_process", "config", "control_socket", "drivers", "engine", "filesystem", "loop", "process",
-        "server_options", "state_directory",
+        "companion_process", "config", "control_socket", "drivers", "engine", "filesystem", "log_lines", "loop",
+        "process", "server_options", "state_directory",
     },
     "cli": {
         "_native", "cli", "loop", "netlink", "perf", "process", "server", "server_options", "state_directory",

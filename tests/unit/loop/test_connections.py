@@ -6,6 +6,7 @@ import hashlib
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -334,6 +335,30 @@ def test_no_more_connections_after_stopping_but_the_old_ones_live(make_driver: M
             return sock.recv(100)
 
         assert run_with(driver, play) == [framed(b"still here")]
+
+
+def test_that_an_answer_was_sent_takes_no_turn_of_its_own(make_driver: MakeDriver) -> None:
+    """One frame after the other: the loop turns for each that comes, and hears with it that the last one is out."""
+    count = 40
+    driver, engine, address = start(make_driver)
+    turns: list[int] = []
+
+    def over() -> bool:
+        turns.append(1)
+        return bool(engine.lost)
+
+    def play() -> None:
+        with connect(address) as sock:
+            for _ in range(count):
+                sock.sendall(framed(b"word"))
+                assert sock.recv(8, socket.MSG_WAITALL) == framed(b"word")
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    driver.run(over)
+    thread.join()
+    assert engine.sent[1] == count * 8
+    assert len(turns) < count * 3 // 2
 
 
 def test_closing_ends_everything(make_driver: MakeDriver) -> None:
