@@ -43,6 +43,7 @@ BUSY_RETRY_S = 0.01
 NETLINK_USERSOCK = 2
 BUSY_ERRORS = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR})
 _CREDENTIALS = struct.Struct("=iII")
+_TRUNCATED = int(socket.MSG_TRUNC)
 _CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
 
 
@@ -128,7 +129,7 @@ class Channel:
                 break
             pid, uid = _sender(ancillary)
             # A socket file's sender may have no address: nobody could answer it, and nobody could tell who it is.
-            if flags & socket.MSG_TRUNC or uid not in (0, os.geteuid()) or not address:
+            if flags & _TRUNCATED or uid not in (0, os.geteuid()) or not address:
                 log.warning("a datagram of uid %s, process %s, was dropped", uid, pid)
                 continue
             datagrams.append(Datagram(data, address[0] if isinstance(address, tuple) else address, pid))

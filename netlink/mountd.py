@@ -67,8 +67,9 @@ class Mountd:
         poll.register(self._channel.fileno(), select.POLLIN)
         poll.register(reading, select.POLLIN)
         while not self._stop:
-            poll.poll(1000 * (BUSY_RETRY_S if self._waiting else ENGINE_LOOK_INTERVAL_S))
-            _drain(reading)
+            ready = poll.poll(1000 * (BUSY_RETRY_S if self._waiting else ENGINE_LOOK_INTERVAL_S))
+            if any(descriptor == reading for descriptor, _ in ready):
+                _drain(reading)
             if self._reload:
                 self._reload = False
                 self._reread()

@@ -6,11 +6,9 @@ Knows: SP800-108 and the labels of [MS-SMB2].  Must not know: sessions, who asks
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
 
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import CipherId, Dialect
@@ -19,6 +17,8 @@ SESSION_KEY_BYTES: Final = 16
 PREAUTH_HASH_BYTES: Final = 64
 COUNTER_BYTES: Final = 4
 """'r' and the length field of SP800-108, 32 bits each ([MS-SMB2] 3.1.4.2)."""
+
+_FIRST_COUNT: Final = (1).to_bytes(COUNTER_BYTES, "big")
 
 KEY_BITS: Final = 128
 LONG_KEY_BITS: Final = 256
@@ -45,20 +45,12 @@ CLIENT_TO_SERVER: Final = Purpose(b"SMBC2SCipherKey\0", b"SMB2AESCCM\0", b"Serve
 def derive_key(key: bytes, label: bytes, context: bytes, bits: int) -> bytes:
     """Derive `bits` bits from `key` by SP800-108 in counter mode over HMAC-SHA256.
 
-    [MS-SMB2] 3.1.4.2.  `label` and `context` come with their terminating NUL.
+    [MS-SMB2] 3.1.4.2.  `label` and `context` come with their terminating NUL.  256 bits at most, which is what the
+    first count gives.
     """
-    derivation = KBKDFHMAC(
-        algorithm=SHA256(),
-        mode=Mode.CounterMode,
-        length=bits // 8,
-        rlen=COUNTER_BYTES,
-        llen=COUNTER_BYTES,
-        location=CounterLocation.BeforeFixed,
-        label=label,
-        context=context,
-        fixed=None,
-    )
-    return derivation.derive(key)
+    assert bits <= LONG_KEY_BITS
+    length = bits.to_bytes(COUNTER_BYTES, "big")
+    return hmac.digest(key, _FIRST_COUNT + label + b"\0" + context + length, "sha256")[: bits // 8]
 
 
 class PreauthIntegrity:

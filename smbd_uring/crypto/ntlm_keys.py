@@ -40,9 +40,7 @@ def response_key_v2(nt_hash: bytes, user: str, domain: str) -> bytes:
 
 def proof_v2(response_key: bytes, server_challenge: bytes, client_challenge: Buffer) -> bytes:
     """NTProofStr (3.3.2) over both challenges; `client_challenge` is the whole NTLMv2_CLIENT_CHALLENGE."""
-    digest = hmac.new(response_key, server_challenge, "md5")
-    digest.update(client_challenge)
-    return digest.digest()
+    return hmac.digest(response_key, b"".join((server_challenge, client_challenge)), "md5")
 
 
 def session_base_key_v2(response_key: bytes, proof: Buffer) -> bytes:
@@ -52,10 +50,7 @@ def session_base_key_v2(response_key: bytes, proof: Buffer) -> bytes:
 
 def message_integrity_code(exported_session_key: bytes, *messages: Buffer) -> bytes:
     """The MIC over NEGOTIATE, CHALLENGE and AUTHENTICATE, in which the MIC itself is zero (3.1.5.1.2)."""
-    digest = hmac.new(exported_session_key, digestmod="md5")
-    for message in messages:
-        digest.update(message)
-    return digest.digest()
+    return hmac.digest(exported_session_key, b"".join(messages), "md5")
 
 
 def rc4(key: bytes, data: Buffer) -> bytes:
@@ -95,9 +90,8 @@ class NtlmSession:
         assert self.has_integrity
         sequence_number = 0
         signing_key = self._magic_key(self._session_key, direction, b"signing")
-        digest = hmac.new(signing_key, sequence_number.to_bytes(4, "little"), "md5")
-        digest.update(data)
-        checksum = digest.digest()[:_CHECKSUM_BYTES]
+        signed = b"".join((sequence_number.to_bytes(4, "little"), data))
+        checksum = hmac.digest(signing_key, signed, "md5")[:_CHECKSUM_BYTES]
         if self._flags & NegotiateFlags.KEY_EXCH:
             checksum = rc4(self._magic_key(self._sealing_base(), direction, b"sealing"), checksum)
         return _SIGNATURE.pack(_SIGNATURE_VERSION, checksum, sequence_number)
