@@ -37,7 +37,7 @@ from smbd_uring.engine.names import components_of
 from smbd_uring.engine.request import SIGNED
 from smbd_uring.engine.session import VALID
 from smbd_uring.ports import Buffer, FileFacts
-from smbd_uring.wire.const import AccessMask, Command, CreateDisposition, FileAttributes, FileInfoClass, InfoType
+from smbd_uring.wire.const import AccessMask, Command, CreateDisposition, FileInfoClass, InfoType
 from smbd_uring.wire.errors import ProtocolViolation
 from smbd_uring.wire.framing import PREFIX_SIZE, frame_prefix
 from smbd_uring.wire.fscc import encode_file_information, minimum_file_size
@@ -60,7 +60,6 @@ SYNCHRONIZE, FILE_READ_ATTRIBUTES = int(AccessMask.SYNCHRONIZE), int(AccessMask.
 OPEN, FILE = int(CreateDisposition.OPEN), int(InfoType.FILE)
 CLASSES = frozenset(map(int, FILE_CLASSES)) - {int(FileInfoClass.ALTERNATE_NAME)}
 NEED_READ_ATTRIBUTES = frozenset(map(int, NEEDS_READ_ATTRIBUTES))
-NORMAL = int(FileAttributes.NORMAL)
 OPTIONS_KNOWN = int(OPTIONS_VALID & ~OPTIONS_REFUSED & ~DELETE_ON_CLOSE)
 EITHER_KIND = DIRECTORY_FILE | NON_DIRECTORY_FILE
 ATTRIBUTES_ALLOWED = ATTRIBUTES_VALID & ~ENCRYPTED
