@@ -86,7 +86,9 @@ def ticks(lowest: float, highest: float, log: bool) -> list[float]:
         first = math.floor(math.log10(lowest))
         last = max(math.ceil(math.log10(highest)), first + 1)
         return [10.0**exponent for exponent in range(first, last + 1)]
-    rough = (highest - lowest) / 5 or abs(lowest) or 1.0
+    # A range that is nothing beside its numbers would need more digits than there are.
+    is_point = highest - lowest <= 1e-6 * abs(highest)
+    rough = (abs(highest) or 1.0) if is_point else (highest - lowest) / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
     first = math.floor(lowest / step)
