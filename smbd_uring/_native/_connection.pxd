@@ -253,6 +253,8 @@ cdef struct Connection:
     size_t bytes_in_work
     # The next frame is probably a large one: receive only its beginning, then the rest to where it belongs.
     bint expects_large
+    # SO_RCVLOWAT as it is set.
+    int waking_bytes
     uint8_t prefix[4]
     unsigned prefix_filled
     # Owned: a frame that has begun to arrive.

@@ -34,6 +34,7 @@ cdef Connection *connection_new(Plane *plane, uint64_t number, int descriptor, u
     connection.plane = plane
     connection.references = 1
     connection.reading_wanted = True
+    connection.waking_bytes = 1
     connection.span_max = span_max
     return connection
 

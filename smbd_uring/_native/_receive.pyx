@@ -26,7 +26,14 @@ from smbd_uring._native._smb2 cimport (
 from smbd_uring._native._submit cimport RECEIVE_CHUNK, RECEIVE_FRAME, entry, tagged
 from smbd_uring._native._work cimport SERVED_DONE
 
+cdef extern from "<sys/socket.h>" nogil:
+    int setsockopt(int descriptor, int level, int option, const void *value, unsigned length)
+    int SOL_SOCKET, SO_RCVLOWAT
+
 cdef enum:
+    # While the rest of a large frame comes, be woken for so many bytes at once: a MiB costs a sixth less then than when
+    # each packet wakes, and more when it is awaited whole.
+    WAKING_BYTES_MAX = 262144
     # Payload that one connection gets served in one go, before the others have their turn.
     TURN_BYTES_MAX = 1048576
     # After a frame of this size the next is expected to be as large.
@@ -163,6 +170,16 @@ cdef void go_on(Connection *connection) noexcept nogil:
             pool_give(&connection.plane.pool, block)
 
 
+cdef void wake_at(Connection *connection, size_t bytes) noexcept nogil:
+    # Not for fewer than `bytes`, which are all of those that are awaited or a part of them.
+    cdef int value = <int>bytes
+    if bytes < LARGE_FRAME_BYTES:
+        value = 1
+    if value != connection.waking_bytes:
+        connection.waking_bytes = value
+        setsockopt(connection.descriptor, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof(value))
+
+
 cdef void start_receiving(Connection *connection) noexcept nogil:
     cdef Plane *plane = connection.plane
     cdef liburing.io_uring_sqe *sqe
@@ -182,12 +199,15 @@ cdef void start_receiving(Connection *connection) noexcept nogil:
         mark_dirty(connection)
         return
     if connection.frame is not NULL:
+        wake_at(connection, min(<size_t>WAKING_BYTES_MAX, connection.frame_bytes - connection.frame_filled))
         liburing.io_uring_prep_recv(
             sqe, connection.descriptor, connection.frame.data + connection.frame_filled,
-            connection.frame_bytes - connection.frame_filled, liburing.MSG_WAITALL,
+            connection.frame_bytes - connection.frame_filled, 0,
         )
+        sqe.ioprio |= <uint16_t>liburing.IORING_RECVSEND_POLL_FIRST
         sqe.user_data = tagged(connection, RECEIVE_FRAME)
     else:
+        wake_at(connection, 1)
         liburing.io_uring_prep_recv(
             sqe, connection.descriptor, NULL,
             FRAME_BEGINNING_BYTES if connection.expects_large else plane.buffer_bytes, 0,

@@ -17,7 +17,7 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec *msg_iov
         size_t msg_iovlen
     int SOCK_CLOEXEC
-    int MSG_NOSIGNAL, MSG_WAITALL
+    int MSG_NOSIGNAL
 
 cdef extern from "<sys/uio.h>" nogil:
     int RWF_DSYNC
