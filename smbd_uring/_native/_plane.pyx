@@ -3,7 +3,7 @@
 
 Knows: rings, threads, the queue of events.  Must not know: what a frame says, how bytes travel.
 
-A plane either shares the ring and the thread of the engine's driver (`attach`), or has a ring and a thread of its own
+A plane either shares the ring and the thread of the engine's driver, or has a ring and a thread of its own
 (`run`).
 """
 

@@ -99,7 +99,10 @@ cdef class PlaneConnection:
         cdef Segment *segment
         cdef uint8_t *at
         for part in segments:
-            total += len(part)
+            # In bytes, whatever the items of a view are.
+            PyObject_GetBuffer(part, &view, PyBUF_SIMPLE)
+            total += view.len
+            PyBuffer_Release(&view)
         segment = <Segment *>malloc(sizeof(Segment) + total)
         if segment is NULL:
             raise MemoryError

@@ -5,7 +5,8 @@ Knows: the success paths of [MS-SMB2] 3.3.5.11, 3.3.5.12, 3.3.5.13 and 3.3.5.17.
 who holds a share, why an open was granted.
 
 The rule that keeps this small: the plane knows how to succeed, and STATUS_END_OF_FILE.  A request whose file operation
-fails goes to the engine, which then fails it with the right status; READ, WRITE and FLUSH may be done twice without harm.
+fails goes to the engine, which then fails it with the right status; READ, WRITE and FLUSH may be done twice without
+harm, in a compound as long as no WRITE comes after a READ (`_steps` sees to that).
 """
 
 from libc.errno cimport EAGAIN, EIO

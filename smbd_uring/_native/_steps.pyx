@@ -116,7 +116,7 @@ cdef bint find_operation(
 ) noexcept nogil:
     # Whether the request is well-formed, paid for, and on an open that is granted for it.  `connection.lock` held.
     cdef FileOperation *operation = &step.operation
-    cdef uint64_t payload = 0, paid
+    cdef uint64_t paid
     cdef unsigned wanted
     cdef Grant *grant
     step.grant = NULL
@@ -171,7 +171,7 @@ cdef bint take_all(Connection *connection, Step *steps, int count, uint64_t seal
     cdef int index
     cdef uint64_t charge
     cdef size_t answer = 0
-    cdef bint fits = True
+    cdef bint fits = True, reads = False
     pthread_mutex_lock(&connection.lock)
     for index in range(count):
         if not find_operation(
@@ -182,6 +182,11 @@ cdef bint take_all(Connection *connection, Step *steps, int count, uint64_t seal
         answer += HEADER_BYTES + READ_RESPONSE_BYTES + COMPOUND_ALIGNMENT
         if steps[index].message.command == COMMAND_READ:
             answer += steps[index].operation.length
+            reads = True
+        elif reads and steps[index].message.command == COMMAND_WRITE:
+            # If a later request failed the engine would do all of them again, and read what has been written here.
+            fits = False
+            break
     if fits and answer > FRAME_BYTES_MAX - TRANSFORM_BYTES:
         fits = False
     if fits:

@@ -134,6 +134,29 @@ def test_a_file_that_may_not_grow_gives_the_error_that_the_engine_gives(make_ser
     assert ended[0] == NtStatus.SUCCESS and NtStatus.SUCCESS not in ended[1:4]
 
 
+def test_a_compound_that_fails_at_its_end_has_read_what_was_there_before_it_wrote(make_server: MakeServer) -> None:
+    """Given a READ, a WRITE over what it read, and a WRITE that fails: nobody may have done the first two twice."""
+
+    def tell(server: RealServer) -> list[Reply]:
+        server.files.add_file("file", b"before", 0o777)
+        client = rich_client(server, 500)
+        file_id = client.open("file")
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
+        try:
+            replies = client.ask_all(
+                Messages.read(file_id, 0, 6), Messages.write(file_id, 0, b"after!"), Messages.write(file_id, MIB, b"z")
+            )
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert bytes(replies[0].expect(ReadResponse).data) == b"before"
+        assert server.files.data("file") == b"after!"
+        return replies
+
+    ended = assert_ends_equally(make_server, tell)
+    assert ended[:2] == [NtStatus.SUCCESS] * 2 and ended[2] != NtStatus.SUCCESS
+
+
 @pytest.mark.parametrize("seals", [False, True])
 def test_what_is_not_in_memory_is_fetched(server: RealServer, seals: bool) -> None:
     data = os.urandom(16 * MIB)
