@@ -80,6 +80,8 @@ def why_not() -> str | None:
     bits = ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0)
     if bits & _SECBIT_NO_SETUID_FIXUP:
         return "the secure bit NO_SETUID_FIXUP keeps capabilities across a change of user"
+    if _groups_are_fixed():
+        return "the user namespace does not allow setgroups"
     return None
 
 
@@ -213,6 +215,15 @@ def _groups() -> tuple[int, ...]:
     array = (ctypes.c_uint32 * min(count, _GROUPS_MAX))()
     count = libc.raw_syscall(numbers.getgroups, ctypes.c_int(len(array)), array) if count else 0
     return tuple(array[:count])
+
+
+def _groups_are_fixed() -> bool:
+    """Whether the process is in a user namespace that was made by somebody without privileges (user_namespaces(7))."""
+    try:
+        with open("/proc/self/setgroups", encoding="ascii") as setgroups:
+            return setgroups.read().strip() == "deny"
+    except OSError:
+        return False
 
 
 def _effective_capabilities() -> int:

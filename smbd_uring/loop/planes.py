@@ -7,6 +7,7 @@ Importing this module needs no native code; making Planes does.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from queue import SimpleQueue
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from smbd_uring._native._plane import DataPlane, Event
     from smbd_uring._native._plane_connection import PlaneConnection
     from smbd_uring._native._ring import Ring
+
+_log = logging.getLogger("smbd.loop")
 
 NOBODY: Final = Credentials(65534, 65534)
 """Owns nothing and may nothing; a plane only uses files that are open already."""
@@ -141,10 +144,8 @@ class Planes:
 
         def live() -> None:
             assert _native.Ring is not None and _native.make_plane is not None
-            if identity.why_not() is None:
-                # What it writes for clients is not written by root: disk blocks kept for root stay kept.
-                identity.ThreadIdentity().assume(NOBODY)
             try:
+                _become_nobody()
                 ring = _native.Ring()
                 plane = _native.make_plane(ring, share, engine_wakeup, plane_wakeup, self._crew)
             except BaseException as error:
@@ -164,3 +165,14 @@ class Planes:
             raise plane
         self._threads.append(thread)
         return plane
+
+
+def _become_nobody() -> None:
+    """What this thread writes for clients is not written by root: disk blocks kept for root stay kept.
+
+    Raises IdentityLost when the thread is nobody known any more.
+    """
+    try:
+        identity.ThreadIdentity().assume(NOBODY)
+    except OSError as error:
+        _log.warning("a ring thread writes as the server itself: %s", error)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from smbd_uring import _native
+from smbd_uring.loop import planes as planes_module
 from smbd_uring.loop.planes import FLUSHED, FRAME, PEER_FINISHED, VIOLATION, Planes
+from smbd_uring.ports import Credentials
 from tests.unit.loop.network import framed
 
 if TYPE_CHECKING:
@@ -248,3 +252,33 @@ def test_a_thread_that_is_to_end_lets_go_of_dropped_connections_first() -> None:
     assert peer.recv(1) == b""
     peer.close()
     peers.ring.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may take other ids")
+def test_a_thread_that_cannot_be_nobody_serves_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given an id that the kernel does not take, as where a container has none for nobody."""
+    monkeypatch.setattr(planes_module, "NOBODY", Credentials(0xFFFF_FFFF, 0xFFFF_FFFF))
+    peers = Peers(1)
+    _connection, peer = peers.connect()
+    peer.sendall(framed(b"frame"))
+    peers.turn(lambda: any(event[0] == FRAME for event in peers.events))
+    assert "a ring thread writes as the server itself" in caplog.text
+    peer.close()
+    peers.planes.close()
+    peers.ring.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a namespace inside another one's is not always to be had")
+def test_planes_start_where_groups_cannot_be_set() -> None:
+    """Given a user namespace that has one user and no setgroups(2), as containers without root do."""
+    program = (
+        "from smbd_uring import _native\nfrom smbd_uring.loop.planes import Planes\n"
+        "ring = _native.Ring()\nplanes = Planes(ring, 1)\nplanes.close()\nring.close()\nprint('started')"
+    )
+    answer = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", program],
+        cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert (answer.stdout, answer.returncode) == ("started\n", 0), answer.stderr
