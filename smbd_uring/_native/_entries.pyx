@@ -207,16 +207,19 @@ def append_entries(
 ):
     """Add entries to `buffer` from the one at `first` on, at most `count_max` and while they fit into `size_max` bytes.
 
-    `entries` is a list of ListedEntry, or `ListedEntries`.  `fixed` is the bytes of an entry before its name; `first_id` and `second_id` are where its file id is, 0 for
-    nowhere.  Every entry is padded and points behind its padding, the last one too.  Result: how many were added,
-    where the last one begins and where it ends without padding (0 and 0 for none).  OverflowError and ValueError for
-    what no entry can hold; the buffer is then not to be used.
+    `entries` is a list of ListedEntry, or `ListedEntries`.  `fixed` is the bytes of an entry before its name;
+    `first_id` and `second_id` are where its file id is, 0 for nowhere.  Every entry is padded and points behind its
+    padding, the last one too.  Result: how many were added, where the last one begins and where it ends without
+    padding (0 and 0 for none).  OverflowError and ValueError for what no entry can hold; the buffer is then not to be
+    used.
     """
     cdef Layout layout = Layout()
     cdef Py_ssize_t position, start = PyByteArray_GET_SIZE(buffer)
     cdef Py_ssize_t end = min(<Py_ssize_t>len(entries), first + count_max)
     cdef ListedEntries seen = entries if isinstance(entries, ListedEntries) else None
-    assert fixed >= <Py_ssize_t>sizeof(smbd_entry) and start <= size_max and start % ALIGNMENT == 0
+    assert fixed >= <Py_ssize_t>sizeof(smbd_entry) and start % ALIGNMENT == 0
+    # The padding of the entry before may already pass `size_max`; nothing fits behind it then.
+    assert start < size_max + ALIGNMENT
     assert 0 <= first_id <= fixed - 8 and 0 <= second_id <= fixed - 8 and first >= 0
     # Room for the padding behind the last entry too.
     PyByteArray_Resize(buffer, size_max + ALIGNMENT)

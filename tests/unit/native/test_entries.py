@@ -15,6 +15,8 @@ NATIVE = _native.append_entries
 CLASSES = sorted(DIRECTORY_CLASSES)
 MODES = (0o100644, 0o040755, 0o020666)
 
+A_FILE = ListedEntry("", FileFacts(FileStatus(1, 0, 0o100644, *[0] * 8, None), 0, 0))
+
 times = st.integers(-(1 << 63), 1 << 70)
 names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 statuses = st.builds(
@@ -39,6 +41,7 @@ def listed(info_class: int, entries: list[ListedEntry], count_max: int, size_max
 
 @given(st.sampled_from(CLASSES), entries_of_folders, st.integers(0, 7), st.integers(0, 700))
 @example(FileInfoClass.ID_BOTH_DIRECTORY, [], 1, 0)
+@example(FileInfoClass.ID_FULL_DIRECTORY, [A_FILE, A_FILE._replace(name="00000")], 2, 170)
 @example(FileInfoClass.NAMES, [ListedEntry("\U0001f600", FileFacts(FileStatus(*range(11), None), 0, 0))] * 3, 7, 100)
 def test_native_code_lays_out_what_python_does(
     info_class: int, entries: list[ListedEntry], count_max: int, size_max: int
