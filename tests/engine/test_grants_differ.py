@@ -13,13 +13,10 @@ from pathlib import Path
 import pytest
 
 from smbd_uring.config import EngineConfig
-from smbd_uring.wire.const import CipherId, SecurityMode, SigningAlgorithm
 from tests.engine.servers import REAL_DRIVERS, SERVER_GUID, RealServer
+from tests.engine.sides import PROTECTIONS, Protection, connect_protected, without_what_differs
 from tests.engine.traffic import CONTENTS, Frame, Traffic, contents, open_handles
-from tests.support.client import negotiate_contexts
 from tests.support.client_channel import ConnectionEnded
-from tests.support.client_messages import Reply
-from tests.support.file_client import FileClient
 
 SEQUENCES = int(os.environ.get("SMBD_DIFFERENTIAL_SEQUENCES", "1000"))
 """In all; more of them find rarer things."""
@@ -27,28 +24,13 @@ SEQUENCES = int(os.environ.get("SMBD_DIFFERENTIAL_SEQUENCES", "1000"))
 COMPARED_BYTES = 1 << 20
 FRAMES = 8
 """Frames of one sequence."""
-
-PROTECTIONS: dict[str, SigningAlgorithm | CipherId | None] = {
-    "plain": None,
-    **{f"signed {algorithm.name}": algorithm for algorithm in SigningAlgorithm},
-    **{f"sealed {cipher.name}": cipher for cipher in CipherId if cipher},
-}
-
-SESSION_ID, SIGNATURE = slice(40, 48), slice(48, 64)
-
-
-def without_what_differs(reply: Reply) -> bytes:
-    """A reply without its session's number and its signature, which was right if it was there."""
-    message = bytearray(reply.message)
-    message[SESSION_ID] = bytes(8)
-    message[SIGNATURE] = bytes([reply.signed]) * 16
-    return bytes(message)
+CREDITS = 3000
 
 
 class Side:
     """A server with or without grants, and its client."""
 
-    def __init__(self, kind: str, grants: bool, folder: Path, protection: SigningAlgorithm | CipherId | None) -> None:
+    def __init__(self, kind: str, grants: bool, folder: Path, protection: Protection) -> None:
         folder.mkdir()
         self.server = RealServer(EngineConfig(SERVER_GUID, grants=grants), REAL_DRIVERS[kind], folder)
         self.folder = Path(self.server.files.top())
@@ -59,23 +41,8 @@ class Side:
 
     def connect(self) -> None:
         """A client that has everything open."""
-        client = self.server.connect()
-        mode = SecurityMode.SIGNING_ENABLED
-        signing, ciphers = tuple(SigningAlgorithm), tuple(cipher for cipher in CipherId if cipher)
-        if isinstance(self.protection, SigningAlgorithm):
-            mode, signing = SecurityMode.SIGNING_REQUIRED, (self.protection,)
-        elif self.protection is not None:
-            ciphers = (self.protection,)
-        assert client.negotiate(contexts=negotiate_contexts(ciphers, signing), security_mode=mode).status == 0
-        assert client.log_on("anna", "secret").status == 0
-        if isinstance(self.protection, CipherId):
-            assert client.session is not None
-            client.session.seals = True
-        assert client.tree_connect("data").status == 0
-        while client.credits < 3000:
-            client.echo(credits=512)
-        self.client: FileClient = client
-        self.handles = open_handles(client)
+        self.client = connect_protected(self.server, self.protection, CREDITS)
+        self.handles = open_handles(self.client)
 
     def prepare(self, number: int) -> None:
         """Have every file as it is when sequence `number` begins."""

@@ -124,18 +124,22 @@ def tiny_disks(reference: Endpoint, endpoint: Endpoint) -> Iterator[None]:
             subprocess.run(["umount", "-l", str(path)], check=True, timeout=20)
 
 
+@pytest.mark.parametrize("length", [65536, 60_000])
 def test_full_disk_refuses_as_samba_does(
-    reference: Endpoint, endpoint: Endpoint, tiny_disks: None
+    reference: Endpoint, endpoint: Endpoint, tiny_disks: None, length: int
 ) -> None:
+    """Given WRITEs of which the last does not fit, or only in part: then that part is on the disk all the same."""
+
     def answers(endpoint: Endpoint) -> list[str]:
         with Client(endpoint, "tiny") as client:
             opened = client.open("big", ACCESS_READ | ACCESS_WRITE, disposition=CreateDisposition.FILE_CREATE)
             written: list[str] = []
-            for offset in range(0, 2 * TINY_BYTES, 65536):
-                written.append(status_of(partial(opened.write, b"x" * 65536, offset)))
+            for offset in range(0, 2 * TINY_BYTES, length):
+                written.append(status_of(partial(opened.write, b"x" * length, offset)))
                 if written[-1] != SUCCESS:
                     break
             opened.close()
+            assert (endpoint.path("tiny") / "big").read_bytes() == b"x" * TINY_BYTES
             return [
                 written[-1],
                 status_of(lambda: client.create("small", b"x" * 10000)),
