@@ -97,6 +97,10 @@ class Channel:
             return b"".join(session.sealer.seal([frame], session.session_id))
         return frame
 
+    def expect_answer(self, message_id: int, signed: bool, sealed: bool) -> None:
+        """Take an answer to a request that the test has encoded and sends by itself, protected as it was."""
+        self._expected[message_id] = (signed, sealed)
+
     def send_raw(self, frame: bytes) -> None:
         """Send any bytes as one frame.  ConnectionEnded when the server does not take them any more."""
         self.send_bytes(frame_prefix(len(frame)) + frame)

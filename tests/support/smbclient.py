@@ -91,3 +91,9 @@ def attempt(
         output, _ = process.communicate()
         raise AssertionError(f"smbclient hangs ({transport}), so far it printed:\n{output}") from None
     return output, process.returncode
+
+
+def version() -> str:
+    """Name and version, as "smbclient 4.17.12-Debian"."""
+    said = subprocess.run(["smbclient", "--version"], capture_output=True, check=True, text=True, timeout=20).stdout
+    return f"smbclient {said.split()[1]}"
