@@ -79,6 +79,8 @@ class EngineConfig:
     connections_max: int = limits.CONNECTIONS_MAX
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX
     opens_max: int = limits.OPENS_MAX
+    durable_handles: bool = True
+    """Whether handles may survive their connection."""
     session_lifetime_s: float | None = None
     """How long a logon is good for before the client must authenticate again; None: as long as the session lives."""
 

@@ -98,6 +98,26 @@ OPENS_PER_SESSION_MAX: Final = 16384
 OPENS_MAX: Final = 65536
 """In all; each costs a file descriptor, so the server raises RLIMIT_NOFILE to fit and lowers this to what it got."""
 
+DURABLE_TIMEOUT_S: Final = 120.0
+"""How long a handle that was asked for by DHnQ waits for its client, as Windows since version 8."""
+
+DURABLE_V2_TIMEOUT_S: Final = 60.0
+"""The same for DH2Q when the client names no time, as Windows and Samba."""
+
+DURABLE_TIMEOUT_MAX_S: Final = 300.0
+"""The most a client may name ([MS-SMB2] 3.3.5.9.10)."""
+
+RESILIENCY_TIMEOUT_S: Final = 120.0
+RESILIENCY_TIMEOUT_MAX_S: Final = 300.0
+"""The same for resilient handles, as Windows ([MS-SMB2] 3.3.3 <226>, 3.3.5.15.9)."""
+
+HANDLES_AWAY_MAX: Final = 16384
+"""Handles that wait for their clients, in all: a quarter of what may be open, so that clients that went cannot keep
+others out.  Beyond it the one that waits longest is closed."""
+
+HANDLES_AWAY_PER_OWNER_MAX: Final = 4096
+"""The same of one user: a busy machine holds some hundreds of files open."""
+
 OPENS_ENOUGH: Final = 8192
 """Opens that a server with few descriptors keeps room for before it takes more connections instead."""
 
@@ -265,5 +285,6 @@ assert UNAUTHENTICATED_SEND_QUEUE_BYTES_MAX < SEND_QUEUE_BYTES_RESUME
 assert CONNECTIONS_MAX * SESSIONS_UNAUTHENTICATED_MAX < SESSIONS_MAX
 assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
 assert OPENS_PER_SESSION_MAX <= OPENS_MAX
+assert HANDLES_AWAY_PER_OWNER_MAX < HANDLES_AWAY_MAX <= OPENS_MAX // 4
 assert SESSIONS_PER_CONNECTION_MAX <= SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
 assert COMPANION_HEARTBEAT_S < COMPANION_ANSWER_TIMEOUT_S

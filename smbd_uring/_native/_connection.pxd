@@ -124,6 +124,8 @@ cdef struct Grant:
     unsigned operations
     bint write_through
     bint needs_sealing
+    # The one that is served; negative where the dialect knows none.
+    int channel_sequence
     Device *device
     # [plane] The file system knows no RWF_NOWAIT.
     bint nowait_refused

@@ -229,7 +229,7 @@ cdef class PlaneConnection:
 
     def grant_open(
         self, uint64_t persistent_id, uint64_t volatile_id, uint64_t session_id, uint32_t tree_id, int descriptor,
-        unsigned operations, bint write_through, bint needs_sealing, uint64_t device
+        unsigned operations, bint write_through, bint needs_sealing, uint64_t device, int channel_sequence
     ):
         """Serve `operations` on an open.  Between this and `revoke` the descriptor is not to be closed."""
         cdef Grant *grant = <Grant *>calloc(1, sizeof(Grant))
@@ -245,6 +245,7 @@ cdef class PlaneConnection:
         grant.operations = operations
         grant.write_through = write_through
         grant.needs_sealing = needs_sealing
+        grant.channel_sequence = channel_sequence
         grant.device = device_of(self.connection.plane, device, descriptor)
         added = grant.device is not NULL
         if added:

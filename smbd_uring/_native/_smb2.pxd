@@ -42,6 +42,7 @@ cdef enum:
     FLAG_ASYNC_COMMAND = 2
     FLAG_RELATED_OPERATIONS = 4
     FLAG_SIGNED = 8
+    FLAG_REPLAY_OPERATION = 0x20000000
 
     READ_REQUEST_BYTES = 48
     WRITE_REQUEST_BYTES = 48
@@ -119,6 +120,8 @@ cdef struct Message:
     uint8_t *start
     size_t bytes
     uint16_t credit_charge
+    # Of 3.x; older dialects have zeros there.
+    uint16_t channel_sequence
     uint16_t command
     uint16_t credits
     uint32_t flags
@@ -141,6 +144,7 @@ cdef inline int parse_message(uint8_t *at, size_t left, Message *message) noexce
     message.start = at
     message.bytes = following if following else left
     message.credit_charge = load16(at + 6)
+    message.channel_sequence = load16(at + 8)
     message.command = load16(at + 12)
     message.credits = load16(at + 14)
     message.flags = load32(at + 16)

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Which frames the data plane may answer: sessions, protection, grants, credits and message ids.
 
-Knows: the checks of [MS-SMB2] 3.3.5.2, 3.3.5.2.3 to 3.3.5.2.7, 3.3.5.11 to 3.3.5.13 as far as "all is well" goes.  Must
+Knows: the checks of [MS-SMB2] 3.3.5.2, 3.3.5.2.3 to 3.3.5.2.7, 3.3.5.2.10, 3.3.5.11 to 3.3.5.13 as far as "all is well" goes.  Must
 not know: how a request is done, what an answer looks like.
 
 Anything that is not in perfect order is handed to the engine as it came, which says what is wrong with it.
@@ -158,6 +158,10 @@ cdef bint find_operation(
     if grant.session_id != step.message.session_id or grant.tree_id != step.message.tree_id:
         return False
     if grant.needs_sealing and not sealed_by:
+        return False
+    if grant.channel_sequence >= 0 and (
+        step.message.channel_sequence != grant.channel_sequence or step.message.flags & FLAG_REPLAY_OPERATION
+    ):
         return False
     operation.write_through = operation.write_through or grant.write_through
     if operation.write_through and step.message.command == COMMAND_WRITE and not is_only:

@@ -15,11 +15,13 @@ from typing import Any
 
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
+from smbd_uring.engine import durable
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection, WorkInAll
 from smbd_uring.engine.dispatch import run_chain
+from smbd_uring.engine.durable_handles import HandleTable
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.opens import OpenTable
@@ -57,6 +59,7 @@ class Engine:
         """Sessions by the network they come from."""
         self.tree_count = 0
         self.opens = OpenTable(entropy)
+        self.handles = HandleTable(config.opens_max // 4)
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self._complaints = Complaints()
@@ -65,7 +68,7 @@ class Engine:
         self.bytes_written = 0
         self._driver = driver
         self._connections_of: Counter[str] = Counter()
-        self._shutting_down = False
+        self.shutting_down = False
         self._work_in_all = WorkInAll()
 
     # --- entry points for the driver -----------------------------------------------------------------------------
@@ -73,7 +76,7 @@ class Engine:
     def connection_made(self, connection_id: int, address: str, now: float) -> bool:
         """A client connected from `address` (an IP address without port).  False: close it at once."""
         self.scheduler.now = now
-        if self._shutting_down:
+        if self.shutting_down:
             return False
         if len(self.connections) >= self.config.connections_max:
             self.complain(log, "%s: refused, %d connections are open", address, len(self.connections))
@@ -172,13 +175,14 @@ class Engine:
     def shutdown(self, now: float) -> None:
         """Take no further requests; answer those under way, then let every client go.  `idle` tells when it is done."""
         self.scheduler.now = now
-        self._shutting_down = True
+        self.shutting_down = True
         for connection in list(self.connections.values()):
             connection.backlog.clear()
             for request in list(connection.async_requests.values()):
                 if request.cancel is not None:
                     request.cancel()
             self._disconnect_when_answered(connection)
+        self.scheduler.start(durable.close_away(self))
         self.scheduler.run_ready()
 
     @property
@@ -217,7 +221,7 @@ class Engine:
         """A frame is answered: what it held of the connection's allowance is free again."""
         connection = chain.connection
         connection.refund(chain)
-        if self._shutting_down:
+        if self.shutting_down:
             self._disconnect_when_answered(connection)
         elif not connection.is_working_off:
             self._work_off(connection)
@@ -247,7 +251,7 @@ class Engine:
 
         A frame that is answered at once calls this again; the loop that is running already goes on instead.
         """
-        if connection.is_working_off or self._shutting_down:
+        if connection.is_working_off or self.shutting_down:
             return
         backlog = connection.backlog
         if not backlog:
@@ -276,7 +280,7 @@ class Engine:
 
     async def _close_sessions(self, connection: Connection) -> None:
         for session in list(connection.sessions.values()):
-            await close_session(self, session)
+            await close_session(self, session, leave=durable.leave)
 
     def _authentication_timed_out(self, connection: Connection) -> None:
         self.violated(connection, f"no session within {limits.AUTHENTICATION_TIMEOUT_S:.0f} s")

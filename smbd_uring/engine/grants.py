@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from smbd_uring.engine.session import Session
 
 
+NO_CHANNEL_SEQUENCE = -1
+"""For a data plane: the field means nothing before 3.0."""
+
+
 def admit(engine: Engine, session: Session) -> None:
     """Have a session that became valid served."""
     connection = session.connection
@@ -62,7 +66,10 @@ def dismiss(session: Session) -> None:
 
 def grant(engine: Engine, opened: Open) -> None:
     """Let the data plane serve what this open may do, if there is anything."""
-    plane = opened.session.connection.plane
+    session = opened.session
+    if session is None:
+        return
+    plane = session.connection.plane
     if plane is None or not engine.config.grants or opened.is_directory or opened.handle is None:
         return
     operations = GrantOperation(0)
@@ -78,8 +85,9 @@ def grant(engine: Engine, opened: Open) -> None:
     tree = opened.tree
     write_through = bool(opened.mode & CreateOptions.FILE_WRITE_THROUGH)
     plane.grant_open(
-        *opened.file_id, opened.session.session_id, tree.tree_id, opened.handle, int(operations), write_through,
+        *opened.file_id, session.session_id, tree.tree_id, opened.handle, int(operations), write_through,
         tree.encrypt_data, opened.facts.status.device,
+        opened.channel_sequence if session.connection.is_smb3 else NO_CHANNEL_SEQUENCE,
     )  # fmt: skip
     plane.set_position(opened.file_id.volatile, opened.position)
     opened.is_granted = True
@@ -90,8 +98,9 @@ async def revoke(opened: Open) -> None:
 
     Two requests may want it at the same time: both wait, and what one of them grants anew the other takes back again.
     """
-    connection = opened.session.connection
     while opened.is_granted or opened.is_draining:
+        assert opened.session is not None
+        connection = opened.session.connection
         assert connection.plane is not None
         opened.position = position_of(opened)
         opened.is_granted = False
@@ -104,6 +113,7 @@ def position_of(opened: Open) -> int:
     """Where the last READ or WRITE of an open ended, whoever served it."""
     if not opened.is_granted:
         return opened.position
+    assert opened.session is not None
     plane = opened.session.connection.plane
     assert plane is not None
     return plane.position(opened.file_id.volatile)
@@ -113,6 +123,7 @@ def move_position(opened: Open, position: int) -> None:
     """The engine served a READ or WRITE that ended there."""
     opened.position = position
     if opened.is_granted:
+        assert opened.session is not None
         plane = opened.session.connection.plane
         assert plane is not None
         plane.set_position(opened.file_id.volatile, position)

@@ -68,6 +68,7 @@ class Listing:
 
     def _remember(self, names: int) -> None:
         """Count names against what the connection's listings may remember."""
+        assert self._opened.session is not None, "listings end when a handle's client is gone"
         connection = self._opened.session.connection
         if names > limits.DIRECTORY_ENTRIES_MAX - connection.names_listed:
             raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)

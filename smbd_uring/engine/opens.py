@@ -18,6 +18,7 @@ from smbd_uring.ports import Credentials, FileFacts, Handle, ShareRoot
 from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
+    from smbd_uring.engine.durable_handles import Durability
     from smbd_uring.engine.listing import Listing
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Parking, Turns
@@ -28,6 +29,8 @@ Identity = tuple[int, int]
 VOLATILE_ANY = 0xFFFF_FFFF_FFFF_FFFF
 VOLATILES_AT_ONCE = 64
 """Asking the kernel for entropy costs more than the rest of making an id."""
+
+PERSISTENT_BASE_BYTES = 6
 
 _VOLATILES = struct.Struct(f"<{VOLATILES_AT_ONCE}Q")
 
@@ -92,13 +95,17 @@ class Open:
     """One handle: what it may do, and what is going on with it.
 
     `closing` is set by the first CLOSE; from then on the FileId is unknown to every other request.  `busy` counts
-    requests that use the kernel handle; the close waits in `idle` until only `quiet_at` (its own) are left.
+    requests that use the kernel handle; who waits for fewer of them does so in `idle`.
+
+    `session` is None while it waits for its client (`engine.durable`); `tree` is then the one it was opened through,
+    which is closed but for the share's root.
     """
 
     __slots__ = (
-        "busy", "closed", "closing", "components", "create_options", "credentials", "delete_on_close", "facts", "file",
-        "file_id", "granted_access", "handle", "idle", "is_directory", "is_draining", "is_granted", "listing",
-        "listing_turns", "mode", "notifies", "position", "quiet_at", "session", "share_access", "tree",
+        "busy", "channel_sequence", "closed", "closing", "components", "create_options", "credentials",
+        "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "handle",
+        "holds_handle_caching", "idle", "is_directory", "is_draining", "is_granted", "listing", "listing_turns",
+        "mode", "notifies", "older_requests", "position", "sequence_moves", "session", "share_access", "tree",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -106,7 +113,7 @@ class Open:
         self, session: Session, tree: Tree, file: File, file_id: FileId, components: tuple[str, ...],
         granted_access: int, share_access: int, create_options: int, facts: FileFacts, is_directory: bool,
     ) -> None:  # fmt: skip
-        self.session = session
+        self.session: Session | None = session
         self.tree = tree
         self.file = file
         self.file_id = file_id
@@ -121,8 +128,7 @@ class Open:
         self.delete_on_close = False
         self.closing = False
         self.busy = 0
-        self.idle: Parking | None = None
-        self.quiet_at = 0
+        self.idle: list[Parking] = []
         self.closed = False
         self.waiting_for_close: list[Parking] = []
         self.listing: Listing | None = None
@@ -134,6 +140,15 @@ class Open:
         """A data plane serves it; see `engine.grants`."""
         self.position = 0
         self.mode = 0
+        self.holds_handle_caching = False
+        """A batch oplock, or a lease with HANDLE caching: the client keeps it open for itself and can be asked."""
+        self.durability: Durability | None = None
+        """What the client was promised of it beyond this connection; None: nothing."""
+        self.channel_sequence = 0
+        self.sequence_moves = 0
+        """How often `channel_sequence` moved on."""
+        self.older_requests = 0
+        """Requests under way that came before it moved last; see `engine.channel_sequence`."""
 
     @property
     def name(self) -> str:
@@ -144,8 +159,10 @@ class Open:
         """One request less uses the handle."""
         assert self.busy > 0
         self.busy -= 1
-        if self.idle is not None and self.busy <= self.quiet_at:
-            self.idle.wake()
+        if self.idle:
+            waiting, self.idle = self.idle, []
+            for parking in waiting:
+                parking.wake()
 
 
 class OpenTable:
@@ -157,7 +174,8 @@ class OpenTable:
         self._entropy = entropy
         self._unused_volatiles: list[int] = []
         self._files: dict[Identity, File] = {}
-        self._next_persistent = 1
+        # Not from 1: who asks for a handle of an earlier run of the server must not find another file's.
+        self._next_persistent = int.from_bytes(entropy(PERSISTENT_BASE_BYTES), "little") << 8 | 1
         self.count = 0
         self.unlinked_generation = 0
         """Moves whenever a name goes away; a CREATE that sees it move looks again at what it found."""
@@ -168,10 +186,15 @@ class OpenTable:
 
     def add(self, opened: Open, volatile: int) -> None:
         """Enter an open; it is seen by share-mode checks from now on."""
+        assert opened.session is not None
+        opened.session.opens[volatile] = opened
+        self.restore(opened)
+
+    def restore(self, opened: Open) -> None:
+        """Enter an open that has no session."""
         self._files.setdefault(opened.file.identity, opened.file)
         opened.file.opens.add(opened)
         opened.tree.opens.add(opened)
-        opened.session.opens[volatile] = opened
         self.count += 1
 
     def fresh_volatile(self, taken: Container[int]) -> int:
@@ -198,7 +221,8 @@ class OpenTable:
         file = opened.file
         file.opens.discard(opened)
         opened.tree.opens.discard(opened)
-        opened.session.opens.pop(opened.file_id.volatile, None)
+        if opened.session is not None:
+            opened.session.opens.pop(opened.file_id.volatile, None)
         self.count -= 1
         if not file.opens:
             self._files.pop(file.identity, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine import channel_sequence
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import Command, HeaderFlags
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SUCCESS = NtStatus.SUCCESS
 SIGNED = int(HeaderFlags.SIGNED)
 RELATED_OPERATIONS = int(HeaderFlags.RELATED_OPERATIONS)
+IOCTL = int(Command.IOCTL)
 _NO_BYTES = memoryview(b"")
 
 
@@ -66,7 +68,7 @@ class Request:
 
     __slots__ = (
         "async_id", "cancel", "chain", "charge", "cleanup", "connection", "engine", "header", "message", "opened",
-        "related", "session", "signed", "tree",
+        "related", "sequence_moves", "session", "signed", "tree",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +88,8 @@ class Request:
         self.session: Session | None = None
         self.tree: Tree | None = None
         self.opened: Open | None = None
+        self.sequence_moves = 0
+        """`Open.sequence_moves` when the request began to use the open."""
         self.async_id = 0
         self.cancel: Callable[[], None] | None = None
         self.cleanup: Callable[[], None] = _nothing
@@ -117,11 +121,17 @@ class Request:
         """The open a request names, counted busy until the request ends; FILE_CLOSED when there is none.
 
         In a related request the ANY value stands for the open of the request before ([MS-SMB2] 3.3.5.2.7.2).
+        FILE_NOT_AVAILABLE when the request comes too late or too early ([MS-SMB2] 3.3.5.2.10).
         """
         opened = self._find_open(file_id)
         if opened is None or opened.closing or opened.tree is not self.tree:
             raise SmbError(NtStatus.FILE_CLOSED)
         assert self.opened is None
+        if self.connection.is_smb3:
+            channel_sequence.verify(self, opened)
+            self.sequence_moves = opened.sequence_moves
+            if opened.durability is not None and self.header.command != IOCTL:
+                opened.durability.is_replay_eligible = False
         opened.busy += 1
         self.opened = opened
         self.chain.opened = opened
@@ -130,6 +140,7 @@ class Request:
     def stop_using_open(self) -> None:
         """No longer count as a user of the open's handle: the request may wait for its close."""
         if self.opened is not None:
+            channel_sequence.released(self, self.opened)
             self.opened.release()
             self.opened = None
 
@@ -145,6 +156,8 @@ class Request:
         opened, tree, requests = self.opened, self.tree, self.connection.requests
         if opened is not None:
             self.opened = None
+            if opened.older_requests:
+                channel_sequence.released(self, opened)
             opened.release()
         if tree is not None:
             self.tree = None

@@ -24,15 +24,18 @@ VALID, EXPIRED = SessionState.VALID, SessionState.EXPIRED
 
 
 class Tree:
-    """A tree connect: one session's use of one share.  `root` is None for IPC$."""
+    """A tree connect: one session's use of one share.  `root` is None for IPC$.
+
+    A closed one keeps its root open (`keeps_root`) while handles that were opened through it wait for their clients.
+    """
 
     __slots__ = (
-        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_pipe", "maximal_access",
-        "opens", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close", "writable",
+        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_pipe", "keeps_root",
+        "maximal_access", "opens", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close", "writable",
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, tree_id: int, share: ShareAnswer, flags: TreeFlags, root: ShareRoot | None,
+        self, session: Session | None, tree_id: int, share: ShareAnswer, flags: TreeFlags, root: ShareRoot | None,
         credentials: Credentials, maximal_access: int,
     ) -> None:  # fmt: skip
         self.session = session
@@ -48,6 +51,7 @@ class Tree:
         self.maximal_access = maximal_access
         self.encrypt_data = bool(share.flags & ShareFlags.ENCRYPT_DATA)
         self.opens: set[Open] = set()
+        self.keeps_root = True
         self.closing = False
         self.closed = False
         self.busy = 0

@@ -74,7 +74,7 @@ def _session(session: Session) -> dict[str, Any]:
 
 def _open(opened: Open) -> dict[str, Any]:
     return {
-        "session": f"{opened.session.session_id:#018x}",
+        "session": None if opened.session is None else f"{opened.session.session_id:#018x}",
         "share": opened.tree.share.name,
         "path": "\\".join(opened.components),
         "access": f"{opened.granted_access:#010x}",

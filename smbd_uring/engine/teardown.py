@@ -22,8 +22,13 @@ from smbd_uring.engine.session_states import SessionEvent, SessionState
 from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, TellTreeDisconnect
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.request import Request
+
+    Leave = Callable[[Engine, Open], Awaitable[bool]]
+    """Lets an open wait for its client; False: it is to be closed."""
 
 log = logging.getLogger("smbd.fs")
 
@@ -48,12 +53,14 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         for request in list(opened.notifies):
             request.cleanup()
     while opened.busy > own_use:
-        opened.idle = Parking(engine.scheduler)
-        opened.quiet_at = own_use
-        await opened.idle
+        parking = Parking(engine.scheduler)
+        opened.idle.append(parking)
+        await parking
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
+    tree = opened.tree
     engine.opens.remove(opened)
+    engine.handles.remove(opened)
     if opened.listing is not None:
         opened.listing.release()
     if opened.handle is not None:
@@ -62,6 +69,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
             await CloseHandle(handle)
         except OSError as error:
             log.warning(CLOSE_FAILED, error)
+    await let_go_of_root(engine, tree)
     opened.closed = True
     for parking in opened.waiting_for_close:
         parking.wake()
@@ -113,10 +121,21 @@ async def _delete(engine: Engine, opened: Open, deletion: Deletion) -> None:
             await _close_handle(own_root)
 
 
-async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:
+async def let_go_of_root(engine: Engine, tree: Tree) -> None:
+    """Close a closed tree's root unless opens that wait for their clients still need it."""
+    if not tree.closed or tree.opens or not tree.keeps_root:
+        return
+    tree.keeps_root = False
+    engine.tree_count -= 1
+    if tree.root is not None:
+        await _close_handle(tree.root.handle)
+
+
+async def close_tree(engine: Engine, tree: Tree, own_use: int = 0, leave: Leave | None = None) -> None:
     """Close everything opened through a tree connect, wait for requests that use it, and close the tree itself.
 
-    `own_use` is how many of those requests belong to the caller.
+    `own_use` is how many of those requests belong to the caller; `leave` is given where handles may outlive the tree,
+    which then keeps its root open for them.
     """
     if tree.closing:
         if not tree.closed:
@@ -126,23 +145,27 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0) -> None:
         return
     tree.closing = True
     for opened in list(tree.opens):
-        await close_open(engine, opened)
+        if leave is None or not await leave(engine, opened):
+            await close_open(engine, opened)
     while tree.busy > own_use:
         tree.idle = Parking(engine.scheduler)
         tree.quiet_at = own_use
         await tree.idle
-    tree.session.trees.pop(tree.tree_id, None)
-    if tree.root is not None:
-        await _close_handle(tree.root.handle)
-    engine.tree_count -= 1
-    await TellTreeDisconnect(tree.session.session_id, tree.tree_id)
+    session = tree.session
+    assert session is not None, "what has no session is closed already"
+    session.trees.pop(tree.tree_id, None)
+    await TellTreeDisconnect(session.session_id, tree.tree_id)
     tree.closed = True
+    await let_go_of_root(engine, tree)
     for parking in tree.waiting_for_close:
         parking.wake()
 
 
-async def close_session(engine: Engine, session: Session, failed_logon: bool = False) -> None:
-    """End a session with all it has.  The connection goes on; the client may log on again."""
+async def close_session(
+    engine: Engine, session: Session, failed_logon: bool = False, leave: Leave | None = None
+) -> None:
+    """End a session with all it has, but for handles that `leave` lets wait for their client.  The connection goes on;
+    the client may log on again."""
     if session.state is SessionState.CLOSED:
         if session.session_id in engine.sessions:
             parking = Parking(engine.scheduler)
@@ -154,7 +177,7 @@ async def close_session(engine: Engine, session: Session, failed_logon: bool = F
     if session.expiry is not None:
         session.expiry.cancel()
     for tree in list(session.trees.values()):
-        await close_tree(engine, tree)
+        await close_tree(engine, tree, leave=leave)
     grants.dismiss(session)
     del engine.sessions[session.session_id]
     network = session.connection.network

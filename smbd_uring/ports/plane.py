@@ -78,10 +78,11 @@ class PlaneConnection(Protocol):
 
     def grant_open(
         self, persistent_id: int, volatile_id: int, session_id: int, tree_id: int, descriptor: int, operations: int,
-        write_through: bool, needs_sealing: bool, device: int,
+        write_through: bool, needs_sealing: bool, device: int, channel_sequence: int,
     ) -> None:
-        """Serve `operations` (a sum of GrantOperation) on an open whose file is on `device` (st_dev).  The descriptor
-        stays open until the grant is revoked and drained."""
+        """Serve `operations` (a sum of GrantOperation) on an open whose file is on `device` (st_dev), in requests that
+        have this ChannelSequence and are no replay; a negative one asks for neither.  The descriptor stays open until
+        the grant is revoked and drained."""
 
     def revoke(self, volatile_id: int) -> bool:
         """Begin no further operation on an open.  False: some are under way; await `Drained`."""

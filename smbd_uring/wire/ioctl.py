@@ -1,6 +1,6 @@
 """What control codes carry.
 
-Knows: [MS-SMB2] 2.2.31.4, 2.2.32.6.  Must not know: what is done with it.
+Knows: [MS-SMB2] 2.2.31.3, 2.2.31.4, 2.2.32.6.  Must not know: what is done with it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,20 @@ from smbd_uring.wire.pdu import Cursor
 
 _REQUEST = struct.Struct("<I16sHH")
 _RESPONSE = struct.Struct("<I16sHH")
+_RESILIENCY = struct.Struct("<I4x")
+
+
+def decode_resiliency_timeout(data: Buffer) -> int:
+    """[MS-SMB2] 2.2.31.3: milliseconds, 0 for what the server likes.  MalformedMessage when it is short."""
+    if len(data) < _RESILIENCY.size:
+        raise MalformedMessage(f"a resiliency request of {len(data)} bytes")
+    timeout: int = _RESILIENCY.unpack_from(data)[0]
+    return timeout
+
+
+def encode_resiliency_timeout(milliseconds: int) -> bytes:
+    """[MS-SMB2] 2.2.31.3."""
+    return _RESILIENCY.pack(milliseconds)
 
 
 @dataclass(slots=True)

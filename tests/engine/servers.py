@@ -40,6 +40,9 @@ SERVER_GUID = bytes(range(16))
 ADDRESS = "127.0.0.1"
 SETTLE_TIMEOUT_S = 10.0
 RECEIVE_TIMEOUT_S = 10.0
+LONGEST_WAIT_S = max(limits.LOGON_DELAY_MAX_S, limits.DURABLE_TIMEOUT_MAX_S)
+"""Answers to failed logons are held back, and handles wait for their clients, no longer than that."""
+
 SILENCE_S = 0.2
 """Real time after which a server that said nothing is taken to have nothing to say."""
 
@@ -92,7 +95,8 @@ class TestedServer(ABC):
             for client in self._clients:
                 client.transport.close()
             self.settle(lambda engine: not engine.connections)
-            self.advance(limits.LOGON_DELAY_MAX_S)  # answers to failed logons are held back that long
+            self.settle(lambda engine: not engine.sessions)
+            self.advance(LONGEST_WAIT_S)
             self.settle(lambda engine: not engine.scheduler.tasks)
             left = self.inspect(lambda engine: (dict(engine.connections), dict(engine.sessions), engine.opens.count))
             assert left == ({}, {}, 0)

@@ -47,7 +47,7 @@ class Served:
         self.connection.admit(SESSION, False, False, None, None)
         number = struct.unpack("<QQ", FILE_ID)[1]
         device = os.fstat(self.file).st_dev
-        self.connection.grant_open(number, number, SESSION, TREE, self.file, everything, False, False, device)
+        self.connection.grant_open(number, number, SESSION, TREE, self.file, everything, False, False, device, 0)
         self.number = number
 
     def exchange(self, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:

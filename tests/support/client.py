@@ -60,6 +60,7 @@ class CommonOptions(TypedDict, total=False):
     sign: bool | None
     seal: bool | None
     wrong_signature: bool
+    channel_sequence: int
 
 
 class MessageOptions(CommonOptions, total=False):

@@ -122,6 +122,7 @@ class Channel:
         signs = self._signs(message, session) and not sealed
         header = Header(
             credit_charge=message.credit_charge if self.dialect >= Dialect.SMB_2_1 else 0,
+            status=message.channel_sequence,
             command=message.command,
             credits=message.credits,
             flags=message.flags | (HeaderFlags.SIGNED if signs else 0),

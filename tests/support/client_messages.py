@@ -40,6 +40,8 @@ class Message:
     seal: bool | None = None
     """Counts only in a frame's first message: a frame is sealed as a whole."""
     wrong_signature: bool = False
+    channel_sequence: int = 0
+    """Of 3.x."""
 
     def related(self) -> Self:
         """The same request as the continuation of the one before it."""

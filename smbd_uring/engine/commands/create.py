@@ -19,16 +19,17 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Sequence
 from stat import S_IFDIR, S_IFREG
 
 from smbd_uring import limits
-from smbd_uring.engine import grants
+from smbd_uring.engine import durable, grants
 from smbd_uring.engine.access import FILE_ALL_ACCESS, WRITE_DATA, grant, grant_unasked, maximal_access
+from smbd_uring.engine.create_answer import answer_create
 from smbd_uring.engine.create_plan import MODE_OPTIONS, CreatePlan, plan_of
+from smbd_uring.engine.durable_reconnect import reconnect
+from smbd_uring.engine.durable_wishes import read_wish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
-from smbd_uring.engine.information import times_of
 from smbd_uring.engine.look_up import why_not_found
 from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
@@ -39,7 +40,7 @@ from smbd_uring.engine.teardown import close_open
 from smbd_uring.ports import Allocate, CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
 from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import AccessMask, CreateAction, CreateDisposition, CreateOptions, FileAttributes
-from smbd_uring.wire.create import CreateRequest, CreateResponse
+from smbd_uring.wire.create import Context, CreateRequest
 from smbd_uring.wire.names import filetime_from_ns
 from smbd_uring.wire.ntstatus import NtStatus
 
@@ -49,7 +50,7 @@ FALLOC_FL_KEEP_SIZE = 1
 OPENED, CREATED = CreateAction.OPENED, CreateAction.CREATED
 CREATE = int(CreateDisposition.CREATE)
 NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
-READONLY, NORMAL = int(FileAttributes.READONLY), int(FileAttributes.NORMAL)
+READONLY = int(FileAttributes.READONLY)
 DELETE = int(AccessMask.DELETE)
 READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 WRITE_ONLY = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -64,6 +65,9 @@ async def create(request: Request) -> Response:
     root = tree.root
     if root is None:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    wish = read_wish(body.contexts, request.connection.is_smb3) if body.contexts else None
+    if wish is not None and (wish.reconnect is not None or wish.reconnect_v2 is not None):
+        return await reconnect(request, body, wish)
     plan = plan_of(body)
     _check_room(request)
     for _ in range(limits.CREATE_RETRIES_MAX):
@@ -84,9 +88,11 @@ async def create(request: Request) -> Response:
     try:  # an open whose answer the client does not get is taken back
         if action is not OPENED:
             await _fill(request, plan, opened, action)
-        contexts = await _contexts(request, plan, opened) if plan.wants_contexts else ()
+        contexts = await _contexts(request, plan, opened) if plan.wants_contexts else []
+        if wish is not None:
+            contexts += durable.promise(request, opened, wish, action)
         grants.grant(engine, opened)
-        return _respond(request, opened, action, contexts)
+        return answer_create(request, opened, action, contexts)
     except BaseException:
         await _abandon(request, opened)
         raise
@@ -303,6 +309,7 @@ def _enter(
         facts.status.mode & S_IFMT == S_IFDIR,
     )  # fmt: skip
     opened.mode = plan.options & MODE_OPTIONS
+    opened.channel_sequence = request.header.channel_sequence
     opened.delete_on_close = plan.delete_on_close
     opens.add(opened, volatile)
     opened.busy += 1
@@ -330,30 +337,15 @@ async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
             raise
 
 
-async def _contexts(request: Request, plan: CreatePlan, opened: Open) -> list[tuple[bytes, bytes]]:
+async def _contexts(request: Request, plan: CreatePlan, opened: Open) -> list[Context]:
     """[MS-SMB2] 2.2.14.2: the answers to what the client asked for in contexts."""
-    contexts: list[tuple[bytes, bytes]] = []
+    contexts: list[Context] = []
     if plan.wants_maximal_access:
         contexts.append((create_contexts.QUERY_MAXIMAL_ACCESS, await _maximal_access(request, plan, opened)))
     if plan.wants_disk_id:
         status = opened.facts.status
         contexts.append((create_contexts.QUERY_ON_DISK_ID, create_contexts.encode_disk_id(status.inode, status.device)))
     return contexts
-
-
-def _respond(
-    request: Request, opened: Open, action: CreateAction, contexts: Sequence[tuple[bytes, bytes]]
-) -> Response:
-    request.chain.opened = request.chain.known = opened
-    facts = opened.facts
-    creation, access, write, change = times_of(facts)
-    is_directory = opened.is_directory
-    answer = CreateResponse(
-        0, 0, action, creation, access, write, change,
-        0 if is_directory else facts.status.allocated, 0 if is_directory else facts.status.size,
-        facts.attributes or NORMAL, opened.file_id, contexts,
-    )  # fmt: skip
-    return Response(answer.encode())
 
 
 async def _maximal_access(request: Request, plan: CreatePlan, opened: Open) -> bytes:

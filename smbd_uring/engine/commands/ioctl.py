@@ -6,12 +6,18 @@ Knows: [MS-SMB2] 3.3.5.15.  Must not know: files.
 from __future__ import annotations
 
 from smbd_uring.engine.commands.read_write import check_charge
+from smbd_uring.engine.durable import make_resilient
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.wire.const import Dialect, FsctlCode, IoctlFlags
 from smbd_uring.wire.data import IoctlRequest, IoctlResponse
 from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
-from smbd_uring.wire.ioctl import ValidateNegotiateInfoRequest, ValidateNegotiateInfoResponse
+from smbd_uring.wire.ioctl import (
+    ValidateNegotiateInfoRequest,
+    ValidateNegotiateInfoResponse,
+    decode_resiliency_timeout,
+)
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FILE_ID_ANY
 
@@ -29,8 +35,18 @@ async def ioctl(request: Request) -> Response:
     if body.ctl_code in (FsctlCode.DFS_GET_REFERRALS, FsctlCode.DFS_GET_REFERRALS_EX):
         raise SmbError(NtStatus.FS_DRIVER_REQUIRED)
     if body.file_id != FILE_ID_ANY or request.related:
-        request.use_open(body.file_id)
+        opened = request.use_open(body.file_id)
+        if body.ctl_code == FsctlCode.LMR_REQUEST_RESILIENCY:
+            return _request_resiliency(request, opened, body)
     raise SmbError(NtStatus.NOT_SUPPORTED)
+
+
+def _request_resiliency(request: Request, opened: Open, body: IoctlRequest) -> Response:
+    """[MS-SMB2] 3.3.5.15.9."""
+    if request.connection.dialect == Dialect.SMB_2_0_2:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
+    make_resilient(request, opened, decode_resiliency_timeout(body.input))
+    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=opened.file_id, output=b"").encode())
 
 
 def _validate_negotiate_info(request: Request, body: IoctlRequest) -> Response:

@@ -21,7 +21,7 @@ from smbd_uring.crypto.authentication import (
 from smbd_uring.crypto.keys import derive_session_keys
 from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
-from smbd_uring.engine import grants
+from smbd_uring.engine import durable, grants
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.session import Session
@@ -64,7 +64,7 @@ async def logoff(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.6."""
     LogoffRequest.decode(request.message)
     session = request.session_of()
-    await close_session(request.engine, session)
+    await close_session(request.engine, session, leave=durable.leave)
     return Response(LogoffResponse().encode())
 
 
@@ -280,4 +280,4 @@ async def _close_previous(engine: Engine, session: Session, previous_session_id:
     if previous.account != session.account or session.is_guest or session.is_anonymous:
         engine.complain(log, "%s: wanted to end a session of another account", session.connection.address)
         return
-    await close_session(engine, previous)
+    await close_session(engine, previous, leave=durable.leave)

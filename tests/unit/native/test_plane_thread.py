@@ -124,7 +124,7 @@ def reader(plane: DataPlane, tmp_path: Path) -> Iterator[tuple[PlaneConnection, 
     connection.grant(511, 512)
     connection.admit(SESSION, True, False, (SigningAlgorithm.AES_CMAC, KEY), None)
     device = os.fstat(file).st_dev
-    connection.grant_open(OPEN, OPEN, SESSION, TREE, file, GrantOperation.READ, False, False, device)
+    connection.grant_open(OPEN, OPEN, SESSION, TREE, file, GrantOperation.READ, False, False, device, -1)
     clients[0].settimeout(PATIENCE_S)
     yield connection, clients[0]
     assert connection.revoke(OPEN)
