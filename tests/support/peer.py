@@ -21,6 +21,7 @@ from types import TracebackType
 import psutil
 
 from tests.support.endpoint import LOOPBACK, Account, Endpoint, Share, free_port
+from tests.support.foreign import foreign_environment
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
@@ -74,7 +75,7 @@ class Peer:
         with (self._folder / "log" / "stdout").open("wb") as log:
             self._process = subprocess.Popen(
                 [smbd, "--foreground", "--no-process-group", "-s", str(smb_conf)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=foreign_environment(),
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._accepts():
@@ -127,7 +128,7 @@ class Peer:
         subprocess.run(
             ["smbpasswd", "-c", str(smb_conf), "-s", "-a", account.name],
             input=f"{account.password}\n{account.password}\n".encode(),
-            check=True, timeout=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            check=True, timeout=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=foreign_environment(),
         )
 
     def _configuration(self) -> str:

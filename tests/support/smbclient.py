@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.endpoint import Account, Endpoint
+from tests.support.foreign import foreign_environment
 
 DIALECTS = ("SMB2_10", "SMB3_00", "SMB3_02", "SMB3_11")
 PROTECTIONS = ("plain", "sign", "encrypt")
@@ -60,6 +61,7 @@ def start(
             "--option=unix charset=UTF-8", "-t", "60", "-c", ";".join(commands),
         ],
         cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=foreign_environment(),
     )
 
 
