@@ -32,10 +32,13 @@ export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/undefined
 export TSAN_OPTIONS=ignore_noninstrumented_modules=1:log_path=$reports/thread
 [ $# -gt 0 ] || set -- tests/unit
 status=0
-# Left out: freed memory is kept by the sanitizer for a while, so the process does grow.
+# Left out: freed memory is kept by the sanitizer for a while, so the process does grow, and nothing that is said to
+# the usual allocator is heard; the copy has no history to compare with.
 # Without randomised addresses, among which ThreadSanitizer does not always find room.
 setarch -R "$python" -m pytest -q -p no:cacheprovider -p no:faulthandler --hypothesis-profile=unhurried \
-  --deselect tests/unit/native/test_crypto.py::test_keys_that_come_and_go_take_no_memory "$@" || status=$?
+  --deselect tests/unit/native/test_crypto.py::test_keys_that_come_and_go_take_no_memory \
+  --deselect tests/unit/server/test_process.py::test_a_settled_process_keeps_freed_memory_and_its_old_objects_out_of_collections \
+  --ignore tests/tidy "$@" || status=$?
 
 if [ -n "$(ls "$reports")" ]; then
   head -n 60 "$reports"/*
