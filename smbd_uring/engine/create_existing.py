@@ -1,0 +1,132 @@
+"""CREATE of a name that is there: open the file, and empty it where the disposition says so.
+
+Knows: [MS-FSA] 2.1.5.1.2 (open of an existing file).  Must not know: files that are not there, answers.
+
+The steps, and why in this order:
+
+1. the kind of file and its attributes are checked, then which rights the client gets;
+2. whoever is in the way is waited for, and the name is looked at again whenever any name went away meanwhile;
+3. in one go, without waiting in between: check delete-pending and share modes, enter the open into the table;
+4. open it for data with the client's identity, which is where the kernel has its say; undo step 3 when it refuses.
+"""
+
+from __future__ import annotations
+
+import os
+from stat import S_IFDIR, S_IFREG
+
+from smbd_uring.engine.access import WRITE_DATA, grant, grant_unasked
+from smbd_uring.engine.create_entry import abandon, enter
+from smbd_uring.engine.create_plan import CreatePlan
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.opens import Open
+from smbd_uring.engine.request import Request
+from smbd_uring.engine.share_modes import READ_RIGHTS
+from smbd_uring.ports import CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
+from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileAttributes
+from smbd_uring.wire.ntstatus import NtStatus
+
+CREATE = int(CreateDisposition.CREATE)
+NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
+READONLY = int(FileAttributes.READONLY)
+DELETE = int(AccessMask.DELETE)
+READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+WRITE_ONLY = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+READ_WRITE = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
+S_IFMT = 0o170000
+
+
+async def open_existing(
+    request: Request, plan: CreatePlan, found: Found, path_handle: Handle, generation: int
+) -> Open | None:
+    """Open the file that a lookup found.  None when its name went away meanwhile."""
+    opened, engine, tree, facts = None, request.engine, request.tree_of(), found.facts
+    try:
+        assert facts is not None
+        _check_kind(plan, facts)
+        if plan.truncates and not tree.writable:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        granted = grant_unasked(tree, facts, plan.desired_access)
+        if granted is None:
+            granted = await grant(engine, tree, found.components, path_handle, facts, plan.desired_access)
+        if facts.attributes & READONLY and facts.status.mode & S_IFMT != S_IFDIR:
+            granted &= ~WRITE_DATA
+        if plan.delete_on_close and (not granted & DELETE or not found.components):
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        if not await _make_way(request, path_handle, generation):
+            return None
+        opened = enter(request, plan, found.components, facts, granted)
+        flags = _flags_for_data(opened, plan)
+        opened.handle = path_handle if flags is None else await Reopen(path_handle, flags, opened.credentials)
+    except BaseException:
+        if opened is not None:
+            await abandon(request, opened)
+        raise
+    finally:
+        if opened is None or opened.handle != path_handle:
+            await CloseHandle(path_handle)
+    return opened
+
+
+async def _make_way(request: Request, path_handle: Handle, generation: int) -> bool:
+    """Wait for whoever has to make way before the open may be entered, and until no name has gone since `generation`.
+
+    True: it may be entered, without waiting in between.  False: the file lost its name meanwhile.
+    """
+    opens = request.engine.opens
+    while opens.unlinked_generation != generation:
+        generation = opens.unlinked_generation
+        if (await Stat(path_handle)).link_count == 0:
+            return False
+    return True
+
+
+def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
+    """[MS-FSA] 2.1.5.1.2: what is there must be what was asked for."""
+    is_directory = facts.status.mode & S_IFMT == S_IFDIR
+    if is_directory and plan.options & NON_DIRECTORY_FILE:
+        raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
+    if plan.disposition == CREATE:
+        raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
+    if plan.must_be_directory and not is_directory:
+        raise SmbError(NtStatus.NOT_A_DIRECTORY)
+    if is_directory:
+        if plan.truncates:
+            raise SmbError(NtStatus.INVALID_PARAMETER)
+        return
+    if plan.truncates:
+        protected = facts.attributes & (FileAttributes.HIDDEN | FileAttributes.SYSTEM)
+        if facts.attributes & READONLY or protected & ~plan.attributes:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+    if facts.attributes & READONLY:
+        if plan.desired_access & WRITE_DATA:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        if plan.delete_on_close:
+            raise SmbError(NtStatus.CANNOT_DELETE)
+
+
+def _flags_for_data(opened: Open, plan: CreatePlan) -> int | None:
+    """Flags of a handle that can do what was granted; None when no data is wanted and the O_PATH one will do."""
+    reads = opened.granted_access & READ_RIGHTS
+    writes = (opened.granted_access & WRITE_DATA or plan.truncates) and not opened.is_directory
+    if not reads and not writes:
+        return None
+    if opened.facts.status.mode & S_IFMT not in (S_IFREG, S_IFDIR):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if reads:
+        return READ_WRITE if writes else READ_ONLY
+    return WRITE_ONLY
+
+
+async def overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
+    """[MS-FSA] 2.1.5.1.2.1: empty the file and give it the attributes that were sent."""
+    root, handle = opened.tree.root, opened.handle
+    assert root is not None and handle is not None
+    await Truncate(handle, 0, opened.credentials)
+    attributes = plan.attributes | FileAttributes.ARCHIVE
+    if attributes != opened.facts.attributes and root.store_dos_attributes:
+        await request.engine.filesystem.set_attributes(
+            root, handle, opened.facts, attributes, None, opened.credentials
+        )
+    await refresh(request.engine, opened)
