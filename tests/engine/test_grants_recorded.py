@@ -42,8 +42,8 @@ QUERIED = slice(HEADER_SIZE + 2, HEADER_SIZE + 4)
 """InfoType and FileInformationClass in a QUERY_INFO request; in a QUERY_DIRECTORY the first byte is the class."""
 INFORMATION = HEADER_SIZE + 8
 """Where information begins in an answer to either."""
-CREATED = (slice(HEADER_SIZE + 40, HEADER_SIZE + 48), slice(HEADER_SIZE + 72, HEADER_SIZE + 80))
-"""In an answer to CREATE: AllocationSize, and the half of the FileId that nobody can guess."""
+CREATED = (slice(HEADER_SIZE + 40, HEADER_SIZE + 48), slice(HEADER_SIZE + 64, HEADER_SIZE + 80))
+"""In an answer to CREATE: AllocationSize, and the FileId, which nobody can guess."""
 QUERY_INFO_ANSWERS = {
     (InfoType.FILE, FileInfoClass.STANDARD): [slice(0, 8)],
     (InfoType.FILE, FileInfoClass.INTERNAL): [slice(0, 8)],
