@@ -122,23 +122,27 @@ def flush(file_id: FileId) -> Message:
     return Message(Command.FLUSH, FlushRequest(file_id).encode(), credits=8)
 
 
+@pytest.mark.parametrize("flags", [0, WriteFlags.WRITE_THROUGH])
 @pytest.mark.parametrize("length", [10_000, 100_000, ROOM + 1, MIB])
-def test_what_does_not_fit_is_refused_and_what_fits_of_it_has_arrived(tell_both: TellBoth, length: int) -> None:
+def test_what_does_not_fit_is_refused_and_what_fits_of_it_has_arrived(
+    tell_both: TellBoth, length: int, flags: int
+) -> None:
+    """WRITEs are made in the thread that took them; those through to the disk by the kernel's workers."""
     data = pattern(length)
 
     def tell(disk: Disk) -> None:
         offset = 0
-        while (status := disk.write(offset, data)) == NtStatus.SUCCESS:
+        while (status := disk.write(offset, data, flags)) == NtStatus.SUCCESS:
             offset += length
         assert status == NtStatus.DISK_FULL
         assert offset == ROOM // length * length
         assert disk.data == (data * (ROOM // length + 1))[:ROOM]
         # once more the same, further on, and of one byte
-        assert disk.write(offset, data) == NtStatus.DISK_FULL
-        assert disk.write(ROOM, data[:PAGE]) == NtStatus.DISK_FULL
-        assert disk.write(ROOM, b"x", WriteFlags.WRITE_THROUGH) == NtStatus.DISK_FULL
+        assert disk.write(offset, data, flags) == NtStatus.DISK_FULL
+        assert disk.write(ROOM, data[:PAGE], flags) == NtStatus.DISK_FULL
+        assert disk.write(ROOM, b"x", flags) == NtStatus.DISK_FULL
         # what is there can be changed and read
-        assert disk.write(0, data[-5000:]) == NtStatus.SUCCESS
+        assert disk.write(0, data[-5000:], flags) == NtStatus.SUCCESS
         (reply,) = disk.replies(Messages.read(disk.file_id, 0, 5000))
         assert reply.expect(ReadResponse).data == data[-5000:]
         assert len(disk.data) == ROOM
