@@ -12,6 +12,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,10 @@ class Side:
         for name in self.server.files.names():
             os.unlink(Path(self.server.files.top()) / name)
         client = connect_protected(self.server, self.protection, CREDITS, recording.dialect)
-        exchanges = Replay(recording, client).play(at_once)
-        client.transport.close()
+        try:
+            exchanges = Replay(recording, client).play(at_once)
+        finally:
+            client.transport.close()
         return [in_common(exchange, self.begin, now()) for exchange in exchanges]
 
     def files(self) -> dict[str, bytes]:
@@ -147,11 +150,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def sides(kind: str, protection: str, tmp_path: Path) -> Iterator[tuple[Side, Side]]:
     """A server with grants and one without."""
-    with_grants = Side(kind, True, tmp_path / "with grants", PROTECTIONS[protection])
-    without = Side(kind, False, tmp_path / "without", PROTECTIONS[protection])
-    yield with_grants, without
-    without.server.finish()
-    with_grants.server.finish()
+    with ExitStack() as ending:
+        made = []
+        for grants, folder in ((True, "with grants"), (False, "without")):
+            made.append(Side(kind, grants, tmp_path / folder, PROTECTIONS[protection]))
+            ending.callback(made[-1].server.finish)
+        yield made[0], made[1]
 
 
 @pytest.mark.parametrize(("name", "protection"), cases())
