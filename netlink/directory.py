@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from smbd_uring.netlink import accounts, smb_conf
-from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, Signing
+from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
 from smbd_uring.netlink.messages import GROUPS_MAX, MalformedStructure, StartingUp
 from smbd_uring.netlink.shares import PIPE_SHARE, Share, encryption_of, insists, pipe_share, read_share
 from smbd_uring.netlink.smb_conf import Configuration, Section, section_key
@@ -159,11 +159,17 @@ class Directory:
 
     # --- [global] ---
 
+    def _shares_in_general(self) -> GlobalFlags:
+        """What clients are told before they name a share."""
+        if any(share.policy.flags & ShareFlags.CONTINUOUS_AVAILABILITY for share in self.shares.values()):
+            return GlobalFlags.CONTINUOUS_AVAILABILITY
+        return GlobalFlags(0)
+
     def starting_up(self) -> StartingUp:
         """The companion's first message."""
         section = self.configuration.globals
         return StartingUp(
-            flags=int(_global_flags(section)),
+            flags=int(_global_flags(section) | self._shares_in_general()),
             signing=int(_signing(section.text("server signing", "auto"))),
             min_prot=section.text("server min protocol"),
             max_prot=section.text("server max protocol"),
@@ -208,6 +214,8 @@ def _global_flags(section: Section) -> GlobalFlags:
         flags |= GlobalFlags.ENCRYPTION
     elif encryption.startswith(("disabled", "off", "no")):
         flags |= GlobalFlags.ENCRYPTION_OFF
+    if section.boolean("durable handles", True):
+        flags |= GlobalFlags.DURABLE_HANDLE
     return flags
 
 

@@ -1,7 +1,7 @@
 """Bits and verdicts that messages carry.
 
-Knows: ksmbd's values, and ENCRYPT_DATA, which is this project's own.  Must not know: what decides them.  The engine
-declares the same values for itself; a test compares the two.
+Knows: ksmbd's values, and two of this project's own: a share's ENCRYPT_DATA, and CONTINUOUS_AVAILABILITY in general.
+Must not know: what decides them.  The engine declares the same values for itself; a test compares the two.
 """
 
 from enum import IntEnum, IntFlag
@@ -15,6 +15,8 @@ class GlobalFlags(IntFlag):
     MULTICHANNEL = 1 << 2
     ENCRYPTION_OFF = 1 << 3
     DURABLE_HANDLE = 1 << 4
+    CONTINUOUS_AVAILABILITY = 1 << 16
+    """There is a share with this flag."""
 
 
 class Signing(IntEnum):

@@ -29,6 +29,7 @@ _BOOLEANS = (
     ("inherit owner", False, ShareFlags.INHERIT_OWNER),
     ("follow symlinks", True, ShareFlags.FOLLOW_SYMLINKS),
     ("crossmnt", True, ShareFlags.CROSSMNT),
+    ("continuous availability", False, ShareFlags.CONTINUOUS_AVAILABILITY),
 )
 """`follow symlinks` is on where ksmbd-tools has it off: the kernel keeps a client beneath the share's root."""
 

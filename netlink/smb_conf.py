@@ -47,12 +47,12 @@ GLOBAL_KEYS = frozenset(
 )  # fmt: skip
 SHARE_KEYS = frozenset(
     {
-        "admin users", "browseable", "comment", "create mask", "crossmnt", "directory mask", "follow symlinks",
-        "force create mode", "force directory mode", "force group", "force user", "guest account", "guest ok",
-        "hide dot files", "hosts allow", "hosts deny", "inherit owner", "invalid users", "max connections", "oplocks",
-        "path", "read list", "read only", "server smb encrypt", "smb encrypt", "smb3 encryption",
-        "store dos attributes", "time machine", "valid users", "veto files", "vfs objects", "writable", "writeable",
-        "write list", "write ok",
+        "admin users", "browseable", "comment", "continuous availability", "create mask", "crossmnt",
+        "directory mask", "follow symlinks", "force create mode", "force directory mode", "force group",
+        "force user", "guest account", "guest ok", "hide dot files", "hosts allow", "hosts deny", "inherit owner",
+        "invalid users", "max connections", "oplocks", "path", "read list", "read only", "server smb encrypt",
+        "smb encrypt", "smb3 encryption", "store dos attributes", "time machine", "valid users", "veto files",
+        "vfs objects", "writable", "writeable", "write list", "write ok",
     }
 )  # fmt: skip
 

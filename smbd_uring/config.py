@@ -23,6 +23,8 @@ PROTOCOL_NAMES = {
 
 GLOBAL_FLAG_ENCRYPTION = 1 << 1
 GLOBAL_FLAG_ENCRYPTION_OFF = 1 << 3
+GLOBAL_FLAG_DURABLE_HANDLE = 1 << 4
+GLOBAL_FLAG_CONTINUOUS_AVAILABILITY = 1 << 16
 SIGNING_DISABLED, SIGNING_ENABLED, SIGNING_AUTO, SIGNING_MANDATORY = range(4)
 
 
@@ -81,6 +83,11 @@ class EngineConfig:
     opens_max: int = limits.OPENS_MAX
     durable_handles: bool = True
     """Whether handles may survive their connection."""
+    persistent_handles: bool = False
+    """Whether clients are told of handles that survive the server; only shares that are continuously available give
+    them."""
+    journal_directory: str | None = None
+    """Where those are recorded; None: there are none."""
     session_lifetime_s: float | None = None
     """How long a logon is good for before the client must authenticate again; None: as long as the session lives."""
 
@@ -123,6 +130,8 @@ def config_from_startup(
         connections_max=_bounded(startup.max_connections, limits.CONNECTIONS_MAX),
         connections_per_address_max=_bounded(startup.max_ip_connections, limits.CONNECTIONS_PER_ADDRESS_MAX),
         opens_max=min(opens_max, _bounded(startup.file_max, limits.OPENS_MAX)),
+        durable_handles=bool(startup.flags & GLOBAL_FLAG_DURABLE_HANDLE),
+        persistent_handles=bool(startup.flags & GLOBAL_FLAG_CONTINUOUS_AVAILABILITY),
     )
 
 

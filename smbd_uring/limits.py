@@ -118,6 +118,15 @@ others out.  Beyond it the one that waits longest is closed."""
 HANDLES_AWAY_PER_OWNER_MAX: Final = 4096
 """The same of one user: a busy machine holds some hundreds of files open."""
 
+PERSISTENT_HANDLES_MAX: Final = 4096
+"""Handles that survive the server, in all: each has a record in a file that is read and written as a whole."""
+
+JOURNAL_ENTRY_BYTES_MAX: Final = MIB
+"""One handle's record: a path, and its locks; a handle with more locks than that is not recorded any more."""
+
+JOURNAL_BYTES_MIN: Final = MIB
+"""A smaller journal is not written anew, however little of it still counts."""
+
 OPENS_ENOUGH: Final = 8192
 """Opens that a server with few descriptors keeps room for before it takes more connections instead."""
 

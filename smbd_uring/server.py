@@ -116,6 +116,8 @@ class Server:
             print(f"event loop: {self._driver_reason}", flush=True)
             self._engine = Engine(config, PosixFilesystem(), self._driver, os.urandom, time.time_ns)
             self._driver.engine = self._engine
+            self._engine.start(time.monotonic())
+            self._driver.run(lambda: self._engine.is_ready or self._should_stop())
             self._listen()
             control = ControlSocket(self._state.path / CONTROL_SOCKET, self._commands())
             parts.callback(control.close)
@@ -140,6 +142,7 @@ class Server:
             config,
             connections_max=min(connections, config.connections_max),
             grants=self._options.grants,
+            journal_directory=str(self._state.path),
         )
 
     def _server_guid(self) -> bytes:

@@ -15,21 +15,25 @@ from smbd_uring import limits
 from smbd_uring.engine import grants
 from smbd_uring.engine.durable_handles import Durability, owner_of
 from smbd_uring.engine.durable_states import DurableEvent, DurableState, next_state
+from smbd_uring.engine.durable_waiting import wait_for_client
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.handle_recording import remember
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.share_modes import DATA_RIGHTS
 from smbd_uring.engine.teardown import close_open
+from smbd_uring.ports import ShareFlags
 from smbd_uring.wire import create_contexts as names
 from smbd_uring.wire import durable_contexts as codecs
-from smbd_uring.wire.const import CreateAction
-from smbd_uring.wire.create import Context
+from smbd_uring.wire.const import Capabilities, CreateAction, CreateOptions
+from smbd_uring.wire.create import Context, CreateRequest
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.opens import Open
     from smbd_uring.engine.request import Request
+    from smbd_uring.engine.session import Tree
 
 MILLISECONDS = 1000
 
@@ -37,11 +41,14 @@ MILLISECONDS = 1000
 # --- promises ----------------------------------------------------------------------------------------------------
 
 
-def promise(request: Request, opened: Open, wish: DurableWish, action: CreateAction) -> list[Context]:
+async def promise(
+    request: Request, body: CreateRequest, opened: Open, wish: DurableWish, action: CreateAction
+) -> list[Context]:
     """Give a new open what its CREATE wished for, as far as it may have it.  Result: the contexts that say so."""
     session = request.session_of()
     durability = Durability(request.connection.client_guid, owner_of(session))
     durability.create_action = action
+    durability.asked = (body.create_options, body.desired_access, body.share_access)
     durability.app_instance_id = wish.app_instance_id
     durability.app_instance_version = wish.app_instance_version
     contexts: list[Context] = []
@@ -54,17 +61,49 @@ def promise(request: Request, opened: Open, wish: DurableWish, action: CreateAct
         asked = wish.request_v2
         durability.create_guid = asked.create_guid
         durability.is_replay_eligible = not opened.is_directory and bool(opened.granted_access & DATA_RIGHTS)
-        if _may_last(request, opened, durability):
+        durability.timeout_s = _timeout_s(asked.timeout_ms)
+        if asked.is_persistent and await _record(request, opened, durability):
+            durability.is_replay_eligible = True
+        elif _may_last(request, opened, durability):
             durability.advance(DurableEvent.PROMISE_DURABLE)
-            durability.timeout_s = _timeout_s(asked.timeout_ms)
         context = response_v2(durability)
         if context is not None:
             contexts.append(context)
-    if durability.state is DurableState.PLAIN and durability.create_guid is None and wish.app_instance_id is None:
-        return contexts
-    opened.durability = durability
-    request.engine.handles.enter(opened)
+    if opened.durability is None and (
+        durability.state is not DurableState.PLAIN or durability.create_guid is not None or wish.app_instance_id
+    ):
+        opened.durability = durability
+        request.engine.handles.enter(opened)
     return contexts
+
+
+async def _record(request: Request, opened: Open, durability: Durability) -> bool:
+    """[MS-SMB2] 3.3.5.9.10: make a handle persistent where its share is continuously available.  Result: whether it
+    is, which then is on disk."""
+    engine = request.engine
+    if durability.owner is None or not gives_persistent_handles(request, opened.tree):
+        return False
+    if not opened.components or len(engine.journal or ()) >= limits.PERSISTENT_HANDLES_MAX:
+        return False
+    durability.advance(DurableEvent.PROMISE_PERSISTENT)
+    opened.durability = durability
+    engine.handles.enter(opened)
+    opened.mode |= CreateOptions.FILE_WRITE_THROUGH  # 3.3.5.9: what was answered has to survive, too
+    if await remember(engine, opened):
+        return True
+    engine.handles.remove(opened)
+    opened.durability = None
+    durability.state = DurableState.PLAIN
+    return False
+
+
+def gives_persistent_handles(request: Request, tree: Tree) -> bool:
+    """Whether handles on a share survive the server, for this client."""
+    return bool(
+        tree.share.flags & ShareFlags.CONTINUOUS_AVAILABILITY
+        and request.connection.capabilities & Capabilities.PERSISTENT_HANDLES
+        and not tree.is_pipe
+    )
 
 
 def _may_last(request: Request, opened: Open, durability: Durability) -> bool:
@@ -151,25 +190,6 @@ async def _quieten(engine: Engine, opened: Open) -> None:
     if opened.listing is not None:
         opened.listing.release()
         opened.listing = None
-
-
-def wait_for_client(engine: Engine, opened: Open) -> None:
-    """The open is away: start its timer, and give up the oldest when too many are."""
-    durability = opened.durability
-    assert durability is not None
-    when = engine.scheduler.now + durability.timeout_s
-    durability.timer = engine.scheduler.call_at(when, lambda: engine.scheduler.start(_expire(engine, opened)))
-    excess = engine.handles.went_away(opened)
-    if excess is not None:
-        engine.scheduler.start(_expire(engine, excess))
-
-
-async def _expire(engine: Engine, opened: Open) -> None:
-    durability = opened.durability
-    if durability is None or not durability.is_away:
-        return
-    durability.advance(DurableEvent.EXPIRE)
-    await close_open(engine, opened)
 
 
 async def give_way(engine: Engine, opened: Open) -> bool:

@@ -45,7 +45,7 @@ class Durability:
     """What one open was promised."""
 
     __slots__ = (
-        "app_instance_id", "app_instance_version", "client_guid", "create_action", "create_guid", "departures",
+        "app_instance_id", "app_instance_version", "asked", "client_guid", "create_action", "create_guid", "departures",
         "is_replay_eligible", "owner", "state", "timeout_s", "timer",
     )  # fmt: skip
 
@@ -59,6 +59,8 @@ class Durability:
         self.timeout_s = 0.0
         self.timer: Timer | None = None
         self.is_replay_eligible = False
+        self.asked = (0, 0, 0)
+        """CreateOptions, DesiredAccess and ShareAccess of its CREATE."""
         self.app_instance_id: bytes | None = None
         self.app_instance_version: tuple[int, int] | None = None
         self.departures: list[Parking] = []

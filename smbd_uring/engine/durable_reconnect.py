@@ -19,6 +19,7 @@ from smbd_uring.engine.durable_states import DurableEvent, DurableState
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.handle_recording import remember
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session_states import SessionState
@@ -42,6 +43,7 @@ async def reconnect(request: Request, body: CreateRequest, wish: DurableWish) ->
     _check(request, body, wish, opened)
     await take_over(request, opened)
     await _quiet(request, opened)
+    await remember(engine, opened)
     try:
         await refresh(engine, opened)
     finally:

@@ -23,6 +23,7 @@ LOST_BARE:        the same, without a batch oplock or HANDLE caching.
 RECONNECT:        its owner came back for it.
 CONFLICT:         somebody else opens, renames or deletes what the handle's caching would have to be broken for.
 EXPIRE:           nobody came back in time, or room is needed for others that are away.
+RESTORE:          the server has started again and found it in its journal.
 CLOSE:            CLOSE, TREE_DISCONNECT, an administrator, the same application elsewhere, the end of the server.
 
 A pair that is not in the table cannot happen; asking for it is our bug.
@@ -60,6 +61,7 @@ class DurableEvent(Enum):
     RECONNECT = auto()
     CONFLICT = auto()
     EXPIRE = auto()
+    RESTORE = auto()
     CLOSE = auto()
 
 
@@ -73,6 +75,7 @@ TRANSITIONS: dict[tuple[DurableState, DurableEvent], DurableState] = {
     (_PLAIN, DurableEvent.PROMISE_DURABLE): _DURABLE,
     (_PLAIN, DurableEvent.PROMISE_RESILIENT): _RESILIENT,
     (_PLAIN, DurableEvent.PROMISE_PERSISTENT): _PERSISTENT,
+    (_PLAIN, DurableEvent.RESTORE): _PERSISTENT_AWAY,
     (_PLAIN, DurableEvent.LOST_HOLDING): _CLOSED,
     (_PLAIN, DurableEvent.LOST_BARE): _CLOSED,
     (_PLAIN, DurableEvent.CLOSE): _CLOSED,

@@ -22,6 +22,8 @@ from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection, WorkInAll
 from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.durable_handles import HandleTable
+from smbd_uring.engine.handle_journal import HandleJournal
+from smbd_uring.engine.handle_recovery import recover
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.opens import OpenTable
@@ -60,6 +62,11 @@ class Engine:
         self.tree_count = 0
         self.opens = OpenTable(entropy)
         self.handles = HandleTable(config.opens_max // 4)
+        self.journal: HandleJournal | None = None
+        if config.journal_directory is not None:
+            self.journal = HandleJournal(self.scheduler, config.journal_directory)
+        self.is_ready = False
+        """Whether `start` is done."""
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self._complaints = Complaints()
@@ -184,6 +191,23 @@ class Engine:
             self._disconnect_when_answered(connection)
         self.scheduler.start(durable.close_away(self))
         self.scheduler.run_ready()
+
+    @property
+    def gives_persistent_handles(self) -> bool:
+        """Whether there may be handles that survive the server."""
+        config, journal = self.config, self.journal
+        return config.durable_handles and config.persistent_handles and journal is not None and journal.is_writable
+
+    def start(self, now: float) -> None:
+        """Take up what an earlier run of the server left; no client may come before `is_ready`."""
+        self.scheduler.now = now
+        self.scheduler.start(self._recover())
+        self.scheduler.run_ready()
+
+    async def _recover(self) -> None:
+        if self.journal is not None:
+            await recover(self, self.journal)
+        self.is_ready = True
 
     @property
     def idle(self) -> bool:

@@ -110,10 +110,10 @@ class Open:
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, tree: Tree, file: File, file_id: FileId, components: tuple[str, ...],
+        self, session: Session | None, tree: Tree, file: File, file_id: FileId, components: tuple[str, ...],
         granted_access: int, share_access: int, create_options: int, facts: FileFacts, is_directory: bool,
     ) -> None:  # fmt: skip
-        self.session: Session | None = session
+        self.session = session
         self.tree = tree
         self.file = file
         self.file_id = file_id
@@ -191,7 +191,8 @@ class OpenTable:
         self.restore(opened)
 
     def restore(self, opened: Open) -> None:
-        """Enter an open that has no session."""
+        """Enter an open that need not have a session."""
+        self._next_persistent = max(self._next_persistent, opened.file_id.persistent + 1)
         self._files.setdefault(opened.file.identity, opened.file)
         opened.file.opens.add(opened)
         opened.tree.opens.add(opened)

@@ -56,7 +56,7 @@ async def create(request: Request) -> Response:
             await _fill(request, plan, opened, action)
         contexts = await answer_contexts(request, plan, opened) if plan.wants_contexts else []
         if wish is not None:
-            contexts += durable.promise(request, opened, wish, action)
+            contexts += await durable.promise(request, body, opened, wish, action)
         grants.grant(request.engine, opened)
         return answer_create(request, opened, action, contexts)
     except BaseException:

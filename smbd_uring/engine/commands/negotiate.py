@@ -185,6 +185,8 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
     if by_capability and client_encrypts and engine.config.encryption is not Encryption.OFF:
         capabilities |= Capabilities.ENCRYPTION
         connection.cipher = CipherId.AES_128_CCM
+    if dialect >= Dialect.SMB_3_0 and engine.gives_persistent_handles:
+        capabilities |= Capabilities.PERSISTENT_HANDLES
     connection.capabilities = capabilities
     connection.server_security_mode = security_mode_of(engine)
     connection.settle_dialect(dialect)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 
 from smbd_uring import limits
+from smbd_uring.engine.durable import gives_persistent_handles
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.session import Session, Tree
 from smbd_uring.engine.session_states import SessionState
+from smbd_uring.engine.share_root import open_share_root
 from smbd_uring.engine.teardown import close_tree
 from smbd_uring.ports import (
     AskShare,
@@ -28,7 +30,7 @@ from smbd_uring.ports import (
     TreeFlags,
     TreeStatus,
 )
-from smbd_uring.wire.const import AccessMask, ShareFlag, ShareType
+from smbd_uring.wire.const import AccessMask, ShareCapabilities, ShareFlag, ShareType
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.tree import (
     TreeConnectRequest,
@@ -84,7 +86,7 @@ async def tree_connect(request: Request) -> Response:
     answer = TreeConnectResponse(
         share_type=ShareType.PIPE if tree.is_pipe else ShareType.DISK,
         share_flags=ShareFlag.ENCRYPT_DATA if tree.encrypt_data else 0,
-        capabilities=0,
+        capabilities=ShareCapabilities.CONTINUOUS_AVAILABILITY if gives_persistent_handles(request, tree) else 0,
         maximal_access=tree.maximal_access,
     )
     return Response(answer.encode())
@@ -165,22 +167,10 @@ def _refusal(request: Request, session: Session) -> NtStatus | None:
 
 async def _open_root(request: Request, share: ShareAnswer) -> ShareRoot:
     try:
-        handle = await request.engine.filesystem.open_root(share.path)
+        return await open_share_root(request.engine, share)
     except OSError as error:
         log.error("share %s: %s cannot be opened: %s", share.name, share.path, error.strerror)
         raise SmbError(NtStatus.BAD_NETWORK_NAME) from error
-    return ShareRoot(
-        handle=handle,
-        follow_symlinks=bool(share.flags & ShareFlags.FOLLOW_SYMLINKS),
-        cross_mounts=bool(share.flags & ShareFlags.CROSSMNT),
-        hide_dot_files=bool(share.flags & ShareFlags.HIDE_DOT_FILES),
-        store_dos_attributes=bool(share.flags & ShareFlags.STORE_DOS_ATTRS),
-        create_mask=share.create_mask,
-        directory_mask=share.directory_mask,
-        force_create_mode=share.force_create_mode,
-        force_directory_mode=share.force_directory_mode,
-        veto_list=share.veto_list,
-    )
 
 
 def _credentials(session: Session, share: ShareAnswer) -> Credentials:

@@ -10,7 +10,8 @@ from smbd_uring.engine.durable_states import TRANSITIONS, DurableEvent, DurableS
 
 PLAIN, DURABLE, RESILIENT, PERSISTENT, DURABLE_AWAY, RESILIENT_AWAY, PERSISTENT_AWAY, CLOSED = DurableState
 (
-    PROMISE_DURABLE, PROMISE_RESILIENT, PROMISE_PERSISTENT, LOST_HOLDING, LOST_BARE, RECONNECT, CONFLICT, EXPIRE, CLOSE,
+    PROMISE_DURABLE, PROMISE_RESILIENT, PROMISE_PERSISTENT, LOST_HOLDING, LOST_BARE, RECONNECT, CONFLICT, EXPIRE,
+    RESTORE, CLOSE,
 ) = DurableEvent  # fmt: skip
 
 CONNECTED = (PLAIN, DURABLE, RESILIENT, PERSISTENT)
@@ -24,6 +25,8 @@ def expected(state: DurableState, event: DurableEvent) -> DurableState | None:
         return CLOSED
     if event in (PROMISE_DURABLE, PROMISE_PERSISTENT):  # at CREATE only
         return {PROMISE_DURABLE: DURABLE, PROMISE_PERSISTENT: PERSISTENT}[event] if state is PLAIN else None
+    if event is RESTORE:  # what is just being made
+        return PERSISTENT_AWAY if state is PLAIN else None
     if event is PROMISE_RESILIENT:  # by a request on the handle
         if state not in CONNECTED:
             return None

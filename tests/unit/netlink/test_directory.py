@@ -58,7 +58,8 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_word_the_defaults_are_told(read: Any) -> None:
     assert read().starting_up() == StartingUp(
-        signing=Signing.AUTO, netbios_name="SMBD-URING", work_group="WORKGROUP", server_string="SMB SERVER",
+        flags=GlobalFlags.DURABLE_HANDLE, signing=Signing.AUTO, netbios_name="SMBD-URING", work_group="WORKGROUP",
+        server_string="SMB SERVER",
         tcp_port=445, smb2_max_write=8 << 20, smb2_max_read=8 << 20, smb2_max_trans=8 << 20, smb2_max_credits=8192,
     )  # fmt: skip
 
@@ -84,7 +85,8 @@ def test_everything_of_global_is_told(read: Any) -> None:
         max ip connections = 3
         """
     assert read(text).starting_up() == StartingUp(
-        flags=GlobalFlags.ENCRYPTION, signing=Signing.MANDATORY, min_prot="SMB3_00", max_prot="SMB3_02",
+        flags=GlobalFlags.ENCRYPTION | GlobalFlags.DURABLE_HANDLE, signing=Signing.MANDATORY,
+        min_prot="SMB3_00", max_prot="SMB3_02",
         netbios_name="BOX", work_group="HOME", server_string="a server", tcp_port=4450, ipc_timeout=5, deadtime=10,
         file_max=100, smb2_max_read=1 << 20, smb2_max_write=2 << 20, smb2_max_trans=65536, smb2_max_credits=512,
         max_connections=7, max_ip_connections=3,
@@ -102,6 +104,9 @@ def test_server_signing_has_four_values(read: Any, value: str, signing: Signing)
     assert read(f"[global]\nserver signing = {value}\n").starting_up().signing == signing
 
 
+ENCRYPTION = GlobalFlags.ENCRYPTION | GlobalFlags.ENCRYPTION_OFF
+
+
 @pytest.mark.parametrize(
     ("line", "flags"),
     [
@@ -114,7 +119,22 @@ def test_server_signing_has_four_values(read: Any, value: str, signing: Signing)
     ],
 )
 def test_encryption_is_offered_required_or_off(read: Any, line: str, flags: GlobalFlags) -> None:
-    assert read(f"[global]\n{line}\n").starting_up().flags == flags
+    assert read(f"[global]\n{line}\n").starting_up().flags & ENCRYPTION == flags
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"), [("", GlobalFlags.DURABLE_HANDLE), ("durable handles = no", 0)], ids=["by default", "turned off"]
+)
+def test_handles_are_durable_unless_somebody_says_no(read: Any, line: str, flags: int) -> None:
+    assert read(f"[global]\n{line}\n").starting_up().flags & GlobalFlags.DURABLE_HANDLE == flags
+
+
+def test_a_share_that_is_continuously_available_is_told_of_in_general(read: Any) -> None:
+    share = "[vm]\npath = /vm\ncontinuous availability = "
+    for word, flags in (("yes", GlobalFlags.CONTINUOUS_AVAILABILITY), ("no", 0)):
+        directory = read(f"{share}{word}\n")
+        assert directory.starting_up().flags & GlobalFlags.CONTINUOUS_AVAILABILITY == flags
+        assert bool(directory.shares["vm"].policy.flags & ShareFlags.CONTINUOUS_AVAILABILITY) == bool(flags)
 
 
 # --- shares ---
