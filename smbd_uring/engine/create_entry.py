@@ -10,6 +10,7 @@ from stat import S_IFDIR
 from smbd_uring import limits
 from smbd_uring.engine.access import WRITE_DATA
 from smbd_uring.engine.create_plan import MODE_OPTIONS, CreatePlan
+from smbd_uring.engine.durable_handles import is_fenced
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request
@@ -39,6 +40,8 @@ def enter(
         raise SmbError(NtStatus.USER_SESSION_DELETED)
     check_room(request)
     file = opens.file_for(facts.status.identity)
+    if file.opens and is_fenced(file):
+        raise SmbError(NtStatus.FILE_NOT_AVAILABLE)
     if file.delete_pending:
         raise SmbError(NtStatus.DELETE_PENDING)
     if file.opens and file.refuses(granted | (WRITE_DATA if plan.truncates else 0), plan.share_access):

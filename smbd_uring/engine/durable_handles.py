@@ -19,7 +19,7 @@ from smbd_uring.engine.durable_states import DurableEvent, DurableState, next_st
 from smbd_uring.wire.const import CreateAction
 
 if TYPE_CHECKING:
-    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.opens import File, Open
     from smbd_uring.engine.scheduler import Parking, Timer
     from smbd_uring.engine.session import Session
 
@@ -189,6 +189,14 @@ class HandleTable:
             self._away_of[durability.owner] -= 1
             if not self._away_of[durability.owner]:
                 del self._away_of[durability.owner]
+
+
+def is_fenced(file: File) -> bool:
+    """[MS-SMB2] 3.3.5.9: whether nobody may open the file now, because a persistent handle waits for its client."""
+    return any(
+        opened.session is None and opened.durability is not None and opened.durability.is_persistent
+        for opened in file.opens
+    )
 
 
 def _of(opened: Open) -> Durability:

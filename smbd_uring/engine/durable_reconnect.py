@@ -38,17 +38,22 @@ NO_GUID = bytes(16)
 
 async def reconnect(request: Request, body: CreateRequest, wish: DurableWish) -> Response:
     """Give a handle back to its client.  SmbError when it is not there, not for this client, or in use."""
-    engine = request.engine
     opened = await _find(request, wish)
     _check(request, body, wish, opened)
-    await take_over(request, opened)
+    await resume(request, opened)
+    return answer_create(request, opened, CreateAction.OPENED, ())
+
+
+async def resume(request: Request, opened: Open) -> None:
+    """Everything of the handle is the request's session's from now on, and up to date."""
+    engine = request.engine
+    await _take_over(request, opened)
     await _quiet(request, opened)
     await remember(engine, opened)
     try:
         await refresh(engine, opened)
     finally:
         grants.grant(engine, opened)
-    return answer_create(request, opened, CreateAction.OPENED, ())
 
 
 async def _find(request: Request, wish: DurableWish) -> Open:
@@ -98,7 +103,7 @@ def _check(request: Request, body: CreateRequest, wish: DurableWish, opened: Ope
         raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
 
 
-async def take_over(request: Request, opened: Open) -> None:
+async def _take_over(request: Request, opened: Open) -> None:
     """The request's session has the open from now on."""
     engine, session, tree = request.engine, request.session_of(), request.tree_of()
     if session.state is SessionState.CLOSED or tree.closing:

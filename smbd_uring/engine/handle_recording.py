@@ -14,7 +14,7 @@ from smbd_uring.engine.handle_records import HandleRecord
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
-    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.opens import File, Open
 
 
 async def remember(engine: Engine, opened: Open) -> bool:
@@ -23,6 +23,14 @@ async def remember(engine: Engine, opened: Open) -> bool:
     if durability is None or journal is None or not durability.is_persistent or opened.closing:
         return False
     return await journal.put(opened.file_id.persistent, record_of(opened).encode())
+
+
+async def remember_all(engine: Engine, file: File) -> None:
+    """Record every persistent open of a file: something that they share has changed."""
+    if not engine.journal:
+        return
+    for opened in list(file.opens):
+        await remember(engine, opened)
 
 
 def record_of(opened: Open) -> HandleRecord:

@@ -161,6 +161,8 @@ def _enter(
     if record.app_instance_id is not None:
         durability.app_instance_id = bytes.fromhex(record.app_instance_id)
         durability.app_instance_version = record.app_instance_version
+    # Whether the client has used it nobody knows any more; a CREATE told again gets it in any case.
+    durability.is_replay_eligible = True
     durability.advance(DurableEvent.RESTORE)
     opened.durability = durability
     engine.handles.enter(opened)

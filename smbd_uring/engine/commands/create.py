@@ -3,7 +3,7 @@
 Knows: the order of the steps of [MS-SMB2] 3.3.5.9 and [MS-FSA] 2.1.5.1.  Must not know: what any step does.
 
 1. read what is asked and refuse what makes no sense (`create_plan`);
-2. a client that comes back for a handle it had gets that one (`durable_reconnect`), and the rest does not concern it;
+2. a client that comes back for a handle it had gets that one (`create_again`), and the rest does not concern it;
 3. look the name up: what is there is opened (`create_existing`), what is not is made (`create_new`), and when somebody
    was faster it is looked up again; either way the open is entered into the tables (`create_entry`);
 4. empty a file that is to lose its contents, set space aside;
@@ -19,13 +19,13 @@ import errno
 
 from smbd_uring import limits
 from smbd_uring.engine import durable, grants
+from smbd_uring.engine.create_again import create_as_wished
 from smbd_uring.engine.create_answer import answer_contexts, answer_create
 from smbd_uring.engine.create_entry import abandon, check_room
 from smbd_uring.engine.create_existing import open_existing, overwrite
 from smbd_uring.engine.create_new import claim_and_create
 from smbd_uring.engine.create_plan import CreatePlan, plan_of
-from smbd_uring.engine.durable_reconnect import reconnect
-from smbd_uring.engine.durable_wishes import read_wish
+from smbd_uring.engine.durable_wishes import DurableWish, read_wish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.look_up import why_not_found
@@ -46,8 +46,13 @@ async def create(request: Request) -> Response:
     if request.tree_of().root is None:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
     wish = read_wish(body.contexts, request.connection.is_smb3) if body.contexts else None
-    if wish is not None and (wish.reconnect is not None or wish.reconnect_v2 is not None):
-        return await reconnect(request, body, wish)
+    if wish is None:
+        return await _create(request, body, None)
+    return await create_as_wished(request, body, wish, lambda: _create(request, body, wish))
+
+
+async def _create(request: Request, body: CreateRequest, wish: DurableWish | None) -> Response:
+    """Make an open that was not there before."""
     plan = plan_of(body)
     check_room(request)
     opened, action = await _open_or_make(request, plan)

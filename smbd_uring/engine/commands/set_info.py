@@ -14,6 +14,7 @@ from smbd_uring.engine.commands.rename import link, rename
 from smbd_uring.engine.create_plan import ATTRIBUTES_STORED, ATTRIBUTES_VALID
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.ports import Allocate, Handle, SetTimes, Truncate
@@ -55,6 +56,7 @@ async def set_info(request: Request) -> Response:
         if not opened.tree.writable and body.file_info_class != FileInfoClass.POSITION:
             raise SmbError(NtStatus.ACCESS_DENIED)
         await setter(request, opened, memoryview(body.buffer))
+        await remember_all(request.engine, opened.file)
     elif body.info_type in (InfoType.FILESYSTEM, InfoType.SECURITY, InfoType.QUOTA):
         raise SmbError(NtStatus.NOT_SUPPORTED)
     else:
