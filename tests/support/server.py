@@ -127,14 +127,15 @@ class Server:
 
     def start(self) -> Endpoint:
         """Start and wait for `listening on`.  Raises ServerFailedError with the log when it does not come."""
+        expected = f"listening on {LOOPBACK}:{self.endpoint.port}"
         with self.log_path.open("ab") as log:
+            printed_before = self.log().count(expected)
             self._process = subprocess.Popen(
                 self._command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
-        expected = f"listening on {LOOPBACK}:{self.endpoint.port}"
         deadline = time.monotonic() + START_TIMEOUT_S
-        while expected not in self.log():
+        while self.log().count(expected) == printed_before:
             if self._process.poll() is not None:
                 raise ServerFailedError(f"serve ended with {self._process.returncode}:\n{self.log()}")
             if time.monotonic() > deadline:
@@ -170,7 +171,7 @@ class Server:
         return took_s
 
     def kill(self) -> None:
-        """End the server without ceremony, after a test that already failed."""
+        """End the server without ceremony."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
