@@ -4,10 +4,11 @@ PYTHON_IN_VENV := .venv/bin/python
 GUEST ?= ../shared/tools/guest
 FRAMES ?= 1000000
 BENCH ?= --floor
+STORMS ?= 10000
 SECONDS_EACH ?= 600
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-sanitized test-guest torture bench bench-guest lint fuzz fuzz-native clean
+.PHONY: help build run test test-slow test-sanitized test-guest torture storms bench bench-guest lint fuzz fuzz-native clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -44,6 +45,11 @@ test-guest: build
 torture: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m tests.torture.run $(TORTURE) $(UPDATE)
+
+## storms      ten thousand storms of simulated clients against the rules of sharing (STORMS= how many)
+storms: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m tests.storms --seeds $(STORMS)
 
 ## bench       CPU time, throughput and latency against Samba (BENCH= are options of `smbd-uring bench compare`)
 bench: build

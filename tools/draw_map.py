@@ -39,6 +39,7 @@ FOLDERS = {
     "tests/guest/": "the Linux kernel's client in a virtual machine",
     "tests/interop/": "foreign clients",
     "tests/sim/": "the simulated kernel, network and companion",
+    "tests/storms/": "seeded storms of clients that cache, against the rules of sharing",
     "tests/support/": "what tests share",
     "tests/tidy/": "imports, sizes, documents",
     "tests/torture/": "smbtorture and what is expected of it",

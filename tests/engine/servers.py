@@ -101,10 +101,19 @@ class TestedServer(ABC):
             left = self.inspect(lambda engine: (dict(engine.connections), dict(engine.sessions), engine.opens.count))
             assert left == ({}, {}, 0)
             self._assert_no_handles()
-            assert self._log.faults == []
+            assert self.mistakes == []
         finally:
-            logging.getLogger("smbd").removeHandler(self._log)
-            self.stop()
+            self.end()
+
+    @property
+    def mistakes(self) -> list[str]:
+        """What the server has logged as its own fault."""
+        return self._log.faults
+
+    def end(self) -> None:
+        """End the driver, whatever is left."""
+        logging.getLogger("smbd").removeHandler(self._log)
+        self.stop()
 
     @abstractmethod
     def inspect(self, look: Callable[[Engine], Found]) -> Found:

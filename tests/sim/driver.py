@@ -85,6 +85,8 @@ class SimulatedDriver:
         weather: Weather | None = None,
     ) -> None:
         self.engine: DrivenEngine | None = None
+        self.on_send: Callable[[int, Sequence[Buffer]], None] | None = None
+        """Told of every frame the engine sends, the moment it does."""
         self.seed = seed
         self.kernel = kernel if kernel is not None else Kernel()
         self.companion = companion if companion is not None else ScriptedCompanion()
@@ -126,6 +128,8 @@ class SimulatedDriver:
         wire = self.wires.get(connection_id)
         if wire is not None:
             assert not wire.closing, "sent after disconnect"
+            if self.on_send is not None:
+                self.on_send(connection_id, segments)
             wire.queue(segments)
             self._plan_sending(wire)
 
@@ -160,6 +164,10 @@ class SimulatedDriver:
             del self.wires[wire.connection_id]
             wire.drop()
         return SimulatedSocket(self, wire)
+
+    def call_later(self, delay: float, action: Callable[[], None]) -> None:
+        """Do something of a client's or a test's in `delay` seconds."""
+        self._after(delay, action)
 
     def wall_clock(self) -> int:
         """Nanoseconds since the epoch, in step with the kernel's files."""
@@ -305,6 +313,8 @@ class SimulatedDriver:
         self._enter(lambda engine: engine.data_sent(wire.connection_id, count, self.now))
         if wire.to_client or wire.closing:
             self._plan_sending(wire)
+        if wire.listener is not None:
+            wire.listener()
 
     def _chunk(self, available: int) -> int:
         small = self._random.random() < self.weather.small_chunk_probability
@@ -323,3 +333,5 @@ class SimulatedDriver:
         wire.drop()
         del self.wires[wire.connection_id]
         self._enter(lambda engine: engine.connection_lost(wire.connection_id, self.now))
+        if wire.listener is not None:
+            wire.listener()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,6 +65,9 @@ class Wire:
 
     client_closed: bool = False
     lost: bool = False
+    listener: Callable[[], None] | None = None
+    """Called whenever something reached the client or the connection ended."""
+
     delivery_due: bool = False
     sending_due: bool = False
 
@@ -129,8 +132,19 @@ class SimulatedSocket:
             data += part
         return data
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever something arrives, and at the end: for a client that does not block."""
+        self._wire.listener = listener
+
+    def take(self) -> bytes:
+        """All that has arrived and was not taken yet."""
+        data = bytes(self._wire.received)
+        self._wire.received.clear()
+        return data
+
     def close(self) -> None:
         """Go away at once, whatever is under way."""
+        self._wire.listener = None
         if not self._wire.client_closed:
             self._wire.client_closed = True
             self._world.client_closed(self._wire)
