@@ -24,11 +24,13 @@ def describe(engine: Engine) -> dict[str, Any]:
         "sessions": [_session(session) for session in engine.sessions.values()],
         "opens": [
             _open(opened) for session in engine.sessions.values() for opened in list(session.opens.values())
-        ],
+        ]
+        + [_open(opened) for opened in engine.handles if opened.session is None],
         "totals": {
             "connections": len(engine.connections),
             "sessions": len(engine.sessions),
             "opens": engine.opens.count,
+            "handles_waiting": engine.handles.away_count,
             "tasks": len(engine.scheduler.tasks),
             "bytes_read": bytes_read,
             "bytes_written": bytes_written,

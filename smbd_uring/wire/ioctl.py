@@ -1,6 +1,6 @@
 """What control codes carry.
 
-Knows: [MS-SMB2] 2.2.31.3, 2.2.31.4, 2.2.32.6.  Must not know: what is done with it.
+Knows: [MS-SMB2] 2.2.31.3, 2.2.31.4, 2.2.32.6; [MS-FSCC] 2.1.3.1.  Must not know: what is done with it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from smbd_uring.wire.pdu import Cursor
 _REQUEST = struct.Struct("<I16sHH")
 _RESPONSE = struct.Struct("<I16sHH")
 _RESILIENCY = struct.Struct("<I4x")
+_PAIR = struct.Struct("<QQ")
+OBJECT_ID_BYTES = 64
+"""Of a FILE_OBJECTID_BUFFER."""
 
 
 def decode_resiliency_timeout(data: Buffer) -> int:
@@ -23,6 +26,12 @@ def decode_resiliency_timeout(data: Buffer) -> int:
         raise MalformedMessage(f"a resiliency request of {len(data)} bytes")
     timeout: int = _RESILIENCY.unpack_from(data)[0]
     return timeout
+
+
+def encode_object_id(file: int, volume: int) -> bytes:
+    """[MS-FSCC] 2.1.3.1: the file's id, which is unique on its volume, and where it was made; without a domain."""
+    identifier = _PAIR.pack(file, volume & 0xFFFF_FFFF_FFFF_FFFF)
+    return identifier + _PAIR.pack(0, volume & 0xFFFF_FFFF_FFFF_FFFF) + identifier + bytes(16)
 
 
 def encode_resiliency_timeout(milliseconds: int) -> bytes:

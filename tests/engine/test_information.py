@@ -13,10 +13,12 @@ from smbd_uring.wire.const import (
     CreateOptions,
     FileAttributes,
     FileInfoClass,
+    FsctlCode,
     FsInfoClass,
     InfoType,
 )
 from smbd_uring.wire.create import CreateResponse
+from smbd_uring.wire.data import IoctlResponse
 from smbd_uring.wire.fscc import (
     AllInformation,
     AllocationInformation,
@@ -35,6 +37,7 @@ from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from smbd_uring.wire.query import QueryInfoResponse
 from tests.engine.servers import TestedServer
+from tests.support.client_messages import Reply
 from tests.support.file_client import FileClient
 
 DIRECTORY = CreateOptions.FILE_DIRECTORY_FILE
@@ -290,3 +293,19 @@ def test_a_folder_has_attributes_and_times_and_no_size(server: TestedServer) -> 
     assert (told.standard.end_of_file, told.standard.directory) == (0, 1)
     reply = client.set_info(folder, FileInfoClass.END_OF_FILE, EndOfFileInformation(1))
     assert reply.status == NtStatus.INVALID_PARAMETER
+
+
+def test_every_file_has_an_object_id_of_its_own(server: TestedServer) -> None:
+    client = server.client()
+    for name in ("one", "other"):
+        client.put(name)
+
+    def object_id(name: str, room: int = 64) -> Reply:
+        file_id = client.open(name, AccessMask.FILE_READ_ATTRIBUTES)
+        return client.ioctl(FsctlCode.CREATE_OR_GET_OBJECT_ID, file_id=file_id, max_output=room)
+
+    one, same, other = (bytes(object_id(name).expect(IoctlResponse).output) for name in ("one", "one", "other"))
+    assert len(one) == 64
+    assert one == same
+    assert one[:16] != other[:16]
+    assert object_id("one", 63).status == NtStatus.INVALID_PARAMETER

@@ -191,3 +191,11 @@ def test_a_server_that_keeps_no_handles_says_so(make_server: MakeServer) -> None
     server = make_server(durable_handles=False)
     client = server.client()
     assert make_resilient(client, client.open("file", disposition=CREATE)) == NtStatus.NOT_SUPPORTED
+
+
+def test_the_status_tells_of_handles_that_wait(server: TestedServer) -> None:
+    client, _ = resilient(server)
+    leave(server, client)
+    status = server.inspect(lambda engine: engine.status())
+    assert status["totals"]["handles_waiting"] == 1
+    assert [(each["session"], each["path"]) for each in status["opens"]] == [(None, "file")]

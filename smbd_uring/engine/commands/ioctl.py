@@ -14,9 +14,11 @@ from smbd_uring.wire.const import Dialect, FsctlCode, IoctlFlags
 from smbd_uring.wire.data import IoctlRequest, IoctlResponse
 from smbd_uring.wire.errors import MalformedMessage, ProtocolViolation
 from smbd_uring.wire.ioctl import (
+    OBJECT_ID_BYTES,
     ValidateNegotiateInfoRequest,
     ValidateNegotiateInfoResponse,
     decode_resiliency_timeout,
+    encode_object_id,
 )
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FILE_ID_ANY
@@ -38,6 +40,8 @@ async def ioctl(request: Request) -> Response:
         opened = request.use_open(body.file_id)
         if body.ctl_code == FsctlCode.LMR_REQUEST_RESILIENCY:
             return _request_resiliency(request, opened, body)
+        if body.ctl_code == FsctlCode.CREATE_OR_GET_OBJECT_ID:
+            return _object_id(opened, body)
     raise SmbError(NtStatus.NOT_SUPPORTED)
 
 
@@ -47,6 +51,15 @@ def _request_resiliency(request: Request, opened: Open, body: IoctlRequest) -> R
         raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
     make_resilient(request, opened, decode_resiliency_timeout(body.input))
     return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=opened.file_id, output=b"").encode())
+
+
+def _object_id(opened: Open, body: IoctlRequest) -> Response:
+    """[MS-FSCC] 2.3.2: every file has one, made of its place on the disk."""
+    if body.max_output_response < OBJECT_ID_BYTES:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    status = opened.facts.status
+    output = encode_object_id(status.inode, status.device)
+    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=opened.file_id, output=output).encode())
 
 
 def _validate_negotiate_info(request: Request, body: IoctlRequest) -> Response:
