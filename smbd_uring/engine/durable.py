@@ -180,6 +180,7 @@ async def leave(engine: Engine, opened: Open) -> bool:
 
 async def _quieten(engine: Engine, opened: Open) -> None:
     """No request of the session that ends uses the open any more."""
+    opened.is_ready = False  # nobody grants it anew while this waits
     await grants.revoke(opened)
     for request in list(opened.notifies):
         request.cleanup()

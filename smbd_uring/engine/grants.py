@@ -3,8 +3,9 @@
 Knows: sessions and opens, and the contract of `ports.plane`.  Must not know: what a data plane is made of.
 
 An open is granted when nothing about its READs, WRITEs and FLUSHes needs a decision any more: a file with a handle,
-rights checked, nobody to be asked.  Whoever changes one of these revokes first, and waits until what is under way is
-done.  Without a data plane, or with grants turned off, every function here does nothing and the engine answers itself.
+rights checked, no byte-range lock in the way, nobody's cache to break.  Whoever changes what the rule goes by calls
+`reconsider`; whoever changes the open itself revokes first, waits until what is under way is done, and grants anew.
+Without a data plane, or with grants turned off, every function here does nothing and the engine answers itself.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from smbd_uring.wire.const import AccessMask, CreateOptions
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
-    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.opens import File, Open
     from smbd_uring.engine.session import Session
 
 
+NOTHING = GrantOperation(0)
 NO_CHANNEL_SEQUENCE = -1
 """For a data plane: the field means nothing before 3.0."""
 
@@ -64,23 +66,58 @@ def dismiss(session: Session) -> None:
         session.connection.plane.dismiss(session.session_id)
 
 
+def operations_allowed(
+    granted_access: int, *, is_set_id: bool, reads_locked: bool = False, writes_locked: bool = False,
+    others_cache_reads: bool = False, others_cache_writes: bool = False,
+) -> GrantOperation:  # fmt: skip
+    """The rule: what an open may do to its file's data with nothing left to decide.
+
+    `is_set_id`: the file gives a program its owner's or group's power.  `reads_locked`, `writes_locked`: a byte-range
+    lock may refuse one of its READs or WRITEs.  `others_cache_reads`, `others_cache_writes`: another client holds an
+    oplock or lease that a WRITE, or any use of the data, has to break first.
+    """
+    operations = NOTHING
+    if granted_access & READ_RIGHTS and not reads_locked and not others_cache_writes:
+        operations |= GrantOperation.READ
+    # A data plane writes as the server: the kernel would leave a program the power that its change has to end.
+    may_write = granted_access & AccessMask.FILE_WRITE_DATA and not is_set_id
+    if may_write and not writes_locked and not others_cache_reads and not others_cache_writes:
+        operations |= GrantOperation.WRITE
+    if granted_access & WRITE_RIGHTS and not others_cache_writes:
+        operations |= GrantOperation.FLUSH
+    return operations
+
+
+def operations_of(opened: Open) -> GrantOperation:
+    """What `operations_allowed` says of an open as its file is now."""
+    file, is_set_id = opened.file, bool(opened.facts.status.mode & (S_ISUID | S_ISGID))
+    locks, caching = file.locks, file.caching
+    if locks is None and caching is None:
+        return operations_allowed(opened.granted_access, is_set_id=is_set_id)
+    return operations_allowed(
+        opened.granted_access,
+        is_set_id=is_set_id,
+        reads_locked=locks is not None and locks.may_refuse_reads(opened),
+        writes_locked=locks is not None and locks.may_refuse_writes(opened),
+        others_cache_reads=caching is not None and caching.others_read(opened),
+        others_cache_writes=caching is not None and caching.others_write(opened),
+    )
+
+
 def grant(engine: Engine, opened: Open) -> None:
-    """Let the data plane serve what this open may do, if there is anything."""
+    """Let the data plane serve what this open may do, if there is anything; the open is ready for its client.
+
+    Nothing happens when something is granted already, or is still being taken back: who takes it back grants anew.
+    """
     session = opened.session
-    if session is None:
+    if session is None or opened.closing:
         return
+    opened.is_ready = True
     plane = session.connection.plane
     if plane is None or not engine.config.grants or opened.is_directory or opened.handle is None:
         return
-    operations = GrantOperation(0)
-    if opened.granted_access & READ_RIGHTS:
-        operations |= GrantOperation.READ
-    # A data plane writes as the server: the kernel would leave a program the power that its change has to end.
-    if opened.granted_access & AccessMask.FILE_WRITE_DATA and not opened.facts.status.mode & (S_ISUID | S_ISGID):
-        operations |= GrantOperation.WRITE
-    if opened.granted_access & WRITE_RIGHTS:
-        operations |= GrantOperation.FLUSH
-    if not operations or opened.closing:
+    operations = operations_of(opened)
+    if not operations or opened.is_granted or opened.is_draining:
         return
     tree = opened.tree
     write_through = bool(opened.mode & CreateOptions.FILE_WRITE_THROUGH)
@@ -90,7 +127,20 @@ def grant(engine: Engine, opened: Open) -> None:
         opened.channel_sequence if session.connection.is_smb3 else NO_CHANNEL_SEQUENCE,
     )  # fmt: skip
     plane.set_position(opened.file_id.volatile, opened.position)
-    opened.is_granted = True
+    opened.granted_operations = operations
+
+
+async def reconsider(engine: Engine, file: File) -> None:
+    """Something changed about who may do what with a file: grant each of its opens what is right now.
+
+    When this returns no operation is under way that would not be granted any more.  Whoever changes something changes
+    it before the call, so that what the engine serves meanwhile goes by the new state.
+    """
+    for opened in list(file.opens):
+        while opened.is_draining or (opened.is_granted and opened.granted_operations != operations_of(opened)):
+            await revoke(opened)
+        if opened.is_ready:
+            grant(engine, opened)
 
 
 async def revoke(opened: Open) -> None:
@@ -103,7 +153,7 @@ async def revoke(opened: Open) -> None:
         connection = opened.session.connection
         assert connection.plane is not None
         opened.position = position_of(opened)
-        opened.is_granted = False
+        opened.granted_operations = NOTHING
         opened.is_draining = not connection.plane.revoke(opened.file_id.volatile)
         if opened.is_draining:
             await Drained(connection.connection_id, opened.file_id.volatile)

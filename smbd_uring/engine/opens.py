@@ -11,13 +11,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from smbd_uring.engine.share_modes import DATA_RIGHTS, conflicts
-from smbd_uring.ports import Credentials, FileFacts, Handle, ShareRoot
+from smbd_uring.ports import Credentials, FileFacts, GrantOperation, Handle, ShareRoot
 from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
+    from smbd_uring.engine.byte_range_locks import FileLocks
     from smbd_uring.engine.durable_handles import Durability
     from smbd_uring.engine.listing import Listing
     from smbd_uring.engine.request import Request
@@ -49,15 +50,29 @@ class Deletion:
     credentials: Credentials
 
 
+class Caching(Protocol):
+    """What grants must know of the oplocks and leases of a file."""
+
+    def others_read(self, opened: Open) -> bool:
+        """Whether a client that does not share the oplock or lease of `opened` caches what it read."""
+
+    def others_write(self, opened: Open) -> bool:
+        """Whether such a client may have written what the file does not say yet."""
+
+
 class File:
     """What the opens of one inode share."""
 
-    __slots__ = ("deletion", "identity", "opens")
+    __slots__ = ("caching", "deletion", "identity", "locks", "opens")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.opens: set[Open] = set()
         self.deletion: Deletion | None = None
+        self.locks: FileLocks | None = None
+        """Byte-range locks; None when nobody holds one or waits for one."""
+        self.caching: Caching | None = None
+        """Who holds oplocks and leases; None when nobody does."""
 
     @property
     def delete_pending(self) -> bool:
@@ -103,9 +118,9 @@ class Open:
 
     __slots__ = (
         "busy", "channel_sequence", "closed", "closing", "components", "create_options", "credentials",
-        "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "handle",
-        "holds_handle_caching", "idle", "is_directory", "is_draining", "is_granted", "listing", "listing_turns",
-        "mode", "notifies", "older_requests", "position", "sequence_moves", "session", "share_access", "tree",
+        "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "granted_operations", "handle",
+        "holds_handle_caching", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "mode",
+        "notifies", "older_requests", "position", "sequence_moves", "session", "share_access", "tree",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -134,10 +149,12 @@ class Open:
         self.listing: Listing | None = None
         self.listing_turns: Turns | None = None
         self.notifies: set[Request] = set()
-        self.is_granted = False
+        self.is_ready = False
+        """Its CREATE is through with it; before that nothing is granted."""
+        self.granted_operations = GrantOperation(0)
+        """What a data plane does with it by itself; see `engine.grants`."""
         self.is_draining = False
         """What was granted is taken back, and operations of the data plane are still under way."""
-        """A data plane serves it; see `engine.grants`."""
         self.position = 0
         self.mode = 0
         self.holds_handle_caching = False
@@ -154,6 +171,11 @@ class Open:
     def name(self) -> str:
         """The last component, "" for the share's root."""
         return self.components[-1] if self.components else ""
+
+    @property
+    def is_granted(self) -> bool:
+        """Whether a data plane serves anything of it."""
+        return bool(self.granted_operations)
 
     def release(self) -> None:
         """One request less uses the handle."""
