@@ -151,12 +151,14 @@ class TestedServer(ABC):
 class SimulatedServer(TestedServer):
     """The engine in the simulated world."""
 
-    def __init__(self, config: EngineConfig, seed: int, weather: Weather | None = None) -> None:
+    def __init__(
+        self, config: EngineConfig, seed: int, weather: Weather | None = None, has_planes: bool = False
+    ) -> None:
         super().__init__()
         self.world = SimulatedWorld(has_watches=True)
         self.files = self.world
         self.companion = companion_for(self.world.top())
-        self.driver = SimulatedDriver(seed, self.world.kernel, self.companion, weather)
+        self.driver = SimulatedDriver(seed, self.world.kernel, self.companion, weather, has_planes)
         self.engine = Engine(
             config, PosixFilesystem(), self.driver, self.driver.entropy, self.driver.wall_clock
         )

@@ -23,6 +23,7 @@ from smbd_uring.ports import (
     AskTree,
     Buffer,
     CompanionUnavailable,
+    Drained,
     Effect,
     TellLogout,
     TellTreeDisconnect,
@@ -30,6 +31,7 @@ from smbd_uring.ports import (
 from tests.sim.companion import ScriptedCompanion
 from tests.sim.kernel import Kernel
 from tests.sim.network import SimulatedSocket, Wire
+from tests.sim.plane import SimulatedPlane, World
 
 STEPS_MAX = 5_000_000
 """Steps of one run; more means that the engine goes round in circles."""
@@ -38,6 +40,7 @@ POISON = 0xDD
 """What received bytes become once the engine may no longer look at them."""
 
 _FOR_THE_COMPANION = (AskLogin, AskShare, AskTree, AskTogether, TellLogout, TellTreeDisconnect)
+_NEVER_AT_ONCE = (*_FOR_THE_COMPANION, Drained)
 
 
 class DrivenEngine(Protocol):
@@ -45,6 +48,9 @@ class DrivenEngine(Protocol):
 
     def connection_made(self, connection_id: int, address: str, now: float) -> bool: ...
     def data_received(self, connection_id: int, data: memoryview, now: float) -> None: ...
+    def frame_received(
+        self, connection_id: int, frame: bytes, sealed_by: int, ids_taken: bool, frozen: int, now: float
+    ) -> None: ...
     def data_sent(self, connection_id: int, count: int, now: float) -> None: ...
     def connection_lost(self, connection_id: int, now: float) -> None: ...
     def completed(self, token: object, result: Any, error: BaseException | None, now: float) -> None: ...
@@ -83,7 +89,9 @@ class SimulatedDriver:
         kernel: Kernel | None = None,
         companion: ScriptedCompanion | None = None,
         weather: Weather | None = None,
+        has_planes: bool = False,
     ) -> None:
+        """With `has_planes` each connection has a data plane that serves what it is granted."""
         self.engine: DrivenEngine | None = None
         self.on_send: Callable[[int, Sequence[Buffer]], None] | None = None
         """Told of every frame the engine sends, the moment it does."""
@@ -99,9 +107,13 @@ class SimulatedDriver:
         self._event_count = 0
         self._next_connection_id = 1
         self._in_engine = False
+        self._has_planes = has_planes
+        self._draining: dict[tuple[int, int], list[tuple[object, Effect[Any]]]] = {}
 
-    def plane_connection(self, connection_id: int) -> None:
-        """`ports.Driver.plane_connection`: the engine does it all."""
+    def plane_connection(self, connection_id: int) -> SimulatedPlane | None:
+        """`ports.Driver.plane_connection`."""
+        wire = self.wires.get(connection_id)
+        return None if wire is None else wire.plane
 
     def served(self) -> tuple[dict[int, int], int, int]:
         """`ports.Driver.served`."""
@@ -111,13 +123,16 @@ class SimulatedDriver:
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """`ports.Driver.perform_now`."""
-        if isinstance(effect, _FOR_THE_COMPANION) or self._random.random() >= self.weather.effect_now_probability:
+        if isinstance(effect, _NEVER_AT_ONCE) or self._random.random() >= self.weather.effect_now_probability:
             return NOT_NOW
         return self.kernel.perform(effect)
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """`ports.Driver.perform`.  The effect happens when its time has come, not before."""
         self.in_flight += 1
+        if isinstance(effect, Drained):
+            self._draining.setdefault((effect.connection_id, effect.volatile_id), []).append((token, effect))
+            return
         delay = self._random.uniform(0, self.weather.effect_delay_max_s)
         if isinstance(effect, AskLogin | AskShare | AskTree | AskTogether) and self.companion.away:
             delay = limits.COMPANION_ANSWER_TIMEOUT_S
@@ -160,6 +175,8 @@ class SimulatedDriver:
         wire = Wire(self._next_connection_id, address)
         self._next_connection_id += 1
         self.wires[wire.connection_id] = wire
+        if self._has_planes:
+            wire.plane = SimulatedPlane(self._plane_world(wire))
         if not self._enter(lambda engine: engine.connection_made(wire.connection_id, address, self.now)):
             del self.wires[wire.connection_id]
             wire.drop()
@@ -270,6 +287,48 @@ class SimulatedDriver:
         self.in_flight -= 1
         self._enter(lambda engine: engine.completed(token, result, error, self.now))
 
+    # --- for data planes -----------------------------------------------------------------------------------------
+
+    def _plane_world(self, wire: Wire) -> World:
+        """What the plane of one connection may do."""
+        number = wire.connection_id
+
+        def send(segments: list[bytes]) -> None:
+            if not wire.lost and not wire.closing:
+                wire.queue_served(segments)
+                self._plan_sending(wire)
+
+        def hand_over(frame: bytes, ids_taken: bool, frozen: int) -> None:
+            if not wire.lost and not wire.closing:
+                self._enter(lambda engine: engine.frame_received(number, frame, 0, ids_taken, frozen, self.now))
+
+        def unsent() -> tuple[int, int]:
+            waiting = sum(len(segment.view) - segment.sent for segment in wire.to_client)
+            return waiting, wire.bytes_sent
+
+        return World(self._perform_for_plane, send, hand_over, lambda volatile: self._drained(number, volatile), unsent)
+
+    def _perform_for_plane(self, effect: Effect[Any], then: Callable[[Any, OSError | None], None]) -> None:
+        def perform() -> None:
+            try:
+                result = self.kernel.perform(effect)
+            except OSError as error:
+                then(None, error)
+            else:
+                then(result, None)
+
+        # Begun, and still under way after it has happened.
+        delay = self._random.uniform(0, self.weather.effect_delay_max_s)
+        self._after(delay, perform)
+
+    def _drained(self, connection_id: int, volatile_id: int) -> None:
+        for token, _ in self._draining.pop((connection_id, volatile_id), ()):
+            self._after(0, lambda token=token: self._tell_drained(token))  # type: ignore[misc]
+
+    def _tell_drained(self, token: object) -> None:
+        self.in_flight -= 1
+        self._enter(lambda engine: engine.completed(token, None, None, self.now))
+
     def _plan_delivery(self, wire: Wire) -> None:
         if not wire.delivery_due and wire.to_server:
             wire.delivery_due = True
@@ -283,7 +342,10 @@ class SimulatedDriver:
         chunk = wire.to_server[:count]
         del wire.to_server[:count]
         view = memoryview(chunk).toreadonly()
-        self._enter(lambda engine: engine.data_received(wire.connection_id, view, self.now))
+        if wire.plane is not None:
+            wire.plane.received(view)
+        else:
+            self._enter(lambda engine: engine.data_received(wire.connection_id, view, self.now))
         chunk[:] = bytes([POISON]) * count
         self._plan_delivery(wire)
 
@@ -310,7 +372,10 @@ class SimulatedDriver:
             if segment.sent == len(segment.view):
                 segment.check()
                 wire.to_client.popleft()
-        self._enter(lambda engine: engine.data_sent(wire.connection_id, count, self.now))
+        wire.bytes_sent += count
+        served = min(count, wire.served_bytes)
+        wire.served_bytes -= served
+        self._enter(lambda engine: engine.data_sent(wire.connection_id, count - served, self.now))
         if wire.to_client or wire.closing:
             self._plan_sending(wire)
         if wire.listener is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from smbd_uring.ports import Buffer
+from tests.sim.plane import SimulatedPlane
 
 RECEIVE_TIMEOUT_S = 30.0
 """In simulated seconds: longer than anything the server makes a client wait for, except on purpose."""
@@ -68,8 +69,20 @@ class Wire:
     listener: Callable[[], None] | None = None
     """Called whenever something reached the client or the connection ended."""
 
+    plane: SimulatedPlane | None = None
+    """What serves the connection before the engine does."""
+
+    bytes_sent: int = 0
+    served_bytes: int = 0
+    """Bytes in `to_client` that the plane has put there: the engine hears nothing of them."""
+
     delivery_due: bool = False
     sending_due: bool = False
+
+    def queue_served(self, segments: Sequence[Buffer]) -> None:
+        """As `queue`, by the plane."""
+        self.served_bytes += sum(len(segment) for segment in segments)
+        self.queue(segments)
 
     def queue(self, segments: Sequence[Buffer]) -> None:
         """More for the client, in order."""

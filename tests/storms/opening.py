@@ -30,7 +30,7 @@ from tests.storms.operations import DELETE_ON_CLOSE, SLOTS, Operation
 from tests.support.client_messages import Message, Reply
 from tests.support.file_client import Messages
 
-ATTEMPTS_MAX = 6
+ATTEMPTS_MAX = 50
 SHARE = "data"
 RECONNECT_DELAY_S = 0.5
 """By then the server has noticed that the connection is gone."""

@@ -126,6 +126,8 @@ class Plan:
     dialects: tuple[Dialect, ...]
     endings: tuple[str, ...]
     weather: Weather
+    has_planes: bool
+    """Whether data planes serve what the engine grants them."""
 
 
 ENDINGS = ("close", "close", "vanish", "log off")
@@ -149,7 +151,7 @@ def plan_of(seed: int) -> Plan:
     return Plan(
         seed, tuple(maker.next_operation() for _ in range(count)),
         tuple(chance.choice(DIALECTS) for _ in range(clients)),
-        tuple(chance.choice(ENDINGS) for _ in range(clients)), weather,
+        tuple(chance.choice(ENDINGS) for _ in range(clients)), weather, chance.random() < 0.5,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def run(plan: Plan, traced: bool = False) -> Outcome:
     history = History()
     if traced:
         history.trace = []
-    server = SimulatedServer(EngineConfig(SERVER_GUID), plan.seed, plan.weather)
+    server = SimulatedServer(EngineConfig(SERVER_GUID), plan.seed, plan.weather, plan.has_planes)
     server.world.add_directory("d", 0o777)
     before = leaks.sizes(server)
     clients = [
