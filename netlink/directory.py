@@ -209,7 +209,7 @@ def _as_text(value: Any) -> str:
 
 def _global_flags(section: Section) -> GlobalFlags:
     encryption = encryption_of(section)
-    flags = GlobalFlags(0)
+    flags = GlobalFlags.LEASES if section.boolean("smb2 leases", True) else GlobalFlags(0)
     if insists(encryption):
         flags |= GlobalFlags.ENCRYPTION
     elif encryption.startswith(("disabled", "off", "no")):

@@ -21,6 +21,7 @@ PROTOCOL_NAMES = {
 }
 """The names smb.conf uses for `server min protocol` and `server max protocol`."""
 
+GLOBAL_FLAG_LEASES = 1 << 0
 GLOBAL_FLAG_ENCRYPTION = 1 << 1
 GLOBAL_FLAG_ENCRYPTION_OFF = 1 << 3
 GLOBAL_FLAG_DURABLE_HANDLE = 1 << 4
@@ -88,6 +89,10 @@ class EngineConfig:
     them."""
     journal_directory: str | None = None
     """Where those are recorded; None: there are none."""
+    leases: bool = True
+    """Whether leases are offered; oplocks are each share's to turn off."""
+    break_timeout_s: float = limits.BREAK_ACKNOWLEDGMENT_TIMEOUT_S
+    """How long a client may take to acknowledge a break."""
     session_lifetime_s: float | None = None
     """How long a logon is good for before the client must authenticate again; None: as long as the session lives."""
 
@@ -132,6 +137,7 @@ def config_from_startup(
         opens_max=min(opens_max, _bounded(startup.file_max, limits.OPENS_MAX)),
         durable_handles=bool(startup.flags & GLOBAL_FLAG_DURABLE_HANDLE),
         persistent_handles=bool(startup.flags & GLOBAL_FLAG_CONTINUOUS_AVAILABILITY),
+        leases=bool(startup.flags & GLOBAL_FLAG_LEASES),
     )
 
 

@@ -126,6 +126,13 @@ JOURNAL_ENTRY_BYTES_MAX: Final = MIB
 
 JOURNAL_BYTES_MIN: Final = MIB
 """A smaller journal is not written anew, however little of it still counts."""
+LEASES_PER_CLIENT_MAX: Final = 16384
+"""Leases of one client, whatever its connections; beyond it opens get none.  Each belongs to an open, so they are as
+bounded as those are; this keeps one client's from being most of the table."""
+
+BREAK_ACKNOWLEDGMENT_TIMEOUT_S: Final = 35.0
+"""How long whoever wants a file waits for another client's cache, as Windows does; below the 60 s after which clients
+give up a request."""
 
 OPENS_ENOUGH: Final = 8192
 """Opens that a server with few descriptors keeps room for before it takes more connections instead."""

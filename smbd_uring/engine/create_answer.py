@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smbd_uring.engine import leases
 from smbd_uring.engine.access import maximal_access
 from smbd_uring.engine.create_plan import CreatePlan
 from smbd_uring.engine.information import times_of
@@ -33,15 +34,17 @@ async def answer_contexts(request: Request, plan: CreatePlan, opened: Open) -> l
 
 
 def answer_create(
-    request: Request, opened: Open, action: CreateAction, contexts: Sequence[Context], oplock_level: int = 0
+    request: Request, opened: Open, action: CreateAction, contexts: Sequence[Context]
 ) -> Response:
-    """Tell the client of its handle, from what is known of the file.  `oplock_level` as in [MS-SMB2] 2.2.14."""
+    """Tell the client of its handle, from what is known of the file, and what it may cache."""
     request.chain.opened = request.chain.known = opened
     facts = opened.facts
     creation, access, write, change = times_of(facts)
     is_directory = opened.is_directory
+    if opened.holder is not None:
+        contexts = [*contexts, *leases.contexts_of(opened)]
     answer = CreateResponse(
-        oplock_level, 0, action, creation, access, write, change,
+        leases.level_of(opened), 0, action, creation, access, write, change,
         0 if is_directory else facts.status.allocated, 0 if is_directory else facts.status.size,
         facts.attributes or NORMAL, opened.file_id, contexts,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from stat import S_IFDIR
 
 from smbd_uring import limits
+from smbd_uring.engine import breaks
 from smbd_uring.engine.access import WRITE_DATA
 from smbd_uring.engine.create_plan import MODE_OPTIONS, CreatePlan
 from smbd_uring.engine.durable_handles import is_fenced
@@ -34,7 +35,8 @@ def check_room(request: Request) -> None:
 def enter(
     request: Request, plan: CreatePlan, components: tuple[str, ...], facts: FileFacts, granted: int
 ) -> Open:
-    """Check what others do with the file and enter the open, without waiting in between."""
+    """Check what others do with the file and enter the open, without waiting in between.  `breaks.MustWait` when
+    somebody has to give up something cached before."""
     session, tree, opens = request.session_of(), request.tree_of(), request.engine.opens
     if session.state is SessionState.CLOSED or tree.closing:
         raise SmbError(NtStatus.USER_SESSION_DELETED)
@@ -44,7 +46,10 @@ def enter(
         raise SmbError(NtStatus.FILE_NOT_AVAILABLE)
     if file.delete_pending:
         raise SmbError(NtStatus.DELETE_PENDING)
-    if file.opens and file.refuses(granted | (WRITE_DATA if plan.truncates else 0), plan.share_access):
+    access = granted | (WRITE_DATA if plan.truncates else 0)
+    if file.caching is not None:
+        breaks.make_room(request, plan, file, access)
+    if file.opens and file.refuses(access, plan.share_access):
         raise SmbError(NtStatus.SHARING_VIOLATION)
     volatile = opens.fresh_volatile(session.opens)
     opened = Open(

@@ -15,12 +15,14 @@ from __future__ import annotations
 import os
 from stat import S_IFDIR, S_IFREG
 
+from smbd_uring.engine import breaks, leases
 from smbd_uring.engine.access import WRITE_DATA, grant, grant_unasked
 from smbd_uring.engine.create_entry import abandon, enter
 from smbd_uring.engine.create_plan import CreatePlan
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
 from smbd_uring.engine.share_modes import READ_RIGHTS
 from smbd_uring.ports import CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
@@ -44,6 +46,7 @@ async def open_existing(
     opened, engine, tree, facts = None, request.engine, request.tree_of(), found.facts
     try:
         assert facts is not None
+        leases.check_key(request, plan, facts.status.identity)
         _check_kind(plan, facts)
         if plan.truncates and not tree.writable:
             raise SmbError(NtStatus.ACCESS_DENIED)
@@ -124,6 +127,7 @@ async def overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     root, handle = opened.tree.root, opened.handle
     assert root is not None and handle is not None
     await Truncate(handle, 0, opened.credentials)
+    breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     attributes = plan.attributes | FileAttributes.ARCHIVE
     if attributes != opened.facts.attributes and root.store_dos_attributes:
         await request.engine.filesystem.set_attributes(

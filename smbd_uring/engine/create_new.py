@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 
+from smbd_uring.engine import leases
 from smbd_uring.engine.access import FILE_ALL_ACCESS
 from smbd_uring.engine.create_entry import enter
 from smbd_uring.engine.create_plan import CreatePlan
@@ -61,6 +62,7 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
     assert root is not None
     if not tree.writable:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    leases.check_key(request, plan, None)
     if plan.delete_on_close and plan.attributes & FileAttributes.READONLY:
         raise SmbError(NtStatus.CANNOT_DELETE)
     facts = None

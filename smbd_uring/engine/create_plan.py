@@ -86,6 +86,9 @@ class CreatePlan:
     wants_maximal_access: bool = False
     maximal_access_timestamp: int = 0
     wants_disk_id: bool = False
+    oplock_level: int = 0
+    lease: create_contexts.LeaseRequest | None = None
+    """What the client asks to cache: an OplockLevel, and what goes with LEASE."""
     wants_contexts: bool = False
     """Whether any answer of those is wanted."""
 
@@ -107,6 +110,7 @@ def plan_of(body: CreateRequest) -> CreatePlan:
     if plan.truncates:
         superseded = disposition == CreateDisposition.SUPERSEDE
         plan.action = CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
+    plan.oplock_level = body.requested_oplock_level
     if body.contexts:
         _read_contexts(body, plan)
     return plan
@@ -143,6 +147,8 @@ def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:
             plan.maximal_access_timestamp = create_contexts.decode_maximal_access_timestamp(data)
         elif name == create_contexts.QUERY_ON_DISK_ID:
             plan.wants_disk_id = True
+        elif name == create_contexts.LEASE:
+            plan.lease = create_contexts.LeaseRequest.decode(data)
         elif name == create_contexts.EXTENDED_ATTRIBUTES:
             raise SmbError(NtStatus.EAS_NOT_SUPPORTED)
         elif name == create_contexts.TIMEWARP_TOKEN:

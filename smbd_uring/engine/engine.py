@@ -24,6 +24,7 @@ from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.durable_handles import HandleTable
 from smbd_uring.engine.handle_journal import HandleJournal
 from smbd_uring.engine.handle_recovery import recover
+from smbd_uring.engine.leases import LeaseTable
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.opens import OpenTable
@@ -67,6 +68,7 @@ class Engine:
             self.journal = HandleJournal(self.scheduler, config.journal_directory)
         self.is_ready = False
         """Whether `start` is done."""
+        self.leases = LeaseTable()
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self._complaints = Complaints()

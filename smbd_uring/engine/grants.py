@@ -13,6 +13,7 @@ from __future__ import annotations
 from stat import S_ISGID, S_ISUID
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.ports import Drained, GrantOperation
 from smbd_uring.wire.const import AccessMask, CreateOptions
@@ -110,7 +111,7 @@ def grant(engine: Engine, opened: Open) -> None:
     Nothing happens when something is granted already, or is still being taken back: who takes it back grants anew.
     """
     session = opened.session
-    if session is None or opened.closing:
+    if session is None or session.state is SessionState.CLOSED or opened.tree.closing or opened.closing:
         return
     opened.is_ready = True
     plane = session.connection.plane
@@ -141,6 +142,14 @@ async def reconsider(engine: Engine, file: File) -> None:
             await revoke(opened)
         if opened.is_ready:
             grant(engine, opened)
+
+
+async def stop_others(opened: Open) -> None:
+    """Take back what the other opens of the file were granted; `reconsider` gives it again."""
+    while others := [
+        other for other in opened.file.opens if other is not opened and (other.is_granted or other.is_draining)
+    ]:
+        await revoke(others[0])
 
 
 async def revoke(opened: Open) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from smbd_uring.engine.share_modes import DATA_RIGHTS, conflicts
 from smbd_uring.ports import Credentials, FileFacts, GrantOperation, Handle, ShareRoot
@@ -20,6 +20,7 @@ from smbd_uring.wire.pdu import FileId
 if TYPE_CHECKING:
     from smbd_uring.engine.byte_range_locks import FileLocks
     from smbd_uring.engine.durable_handles import Durability
+    from smbd_uring.engine.leases import Caching, Holder, LeaseId
     from smbd_uring.engine.listing import Listing
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Parking, Turns
@@ -48,16 +49,6 @@ class Deletion:
     root: ShareRoot
     components: tuple[str, ...]
     credentials: Credentials
-
-
-class Caching(Protocol):
-    """What grants must know of the oplocks and leases of a file."""
-
-    def others_read(self, opened: Open) -> bool:
-        """Whether a client that does not share the oplock or lease of `opened` caches what it read."""
-
-    def others_write(self, opened: Open) -> bool:
-        """Whether such a client may have written what the file does not say yet."""
 
 
 class File:
@@ -119,8 +110,8 @@ class Open:
     __slots__ = (
         "busy", "channel_sequence", "closed", "closing", "components", "create_options", "credentials",
         "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "granted_operations", "handle",
-        "holds_handle_caching", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "mode",
-        "notifies", "older_requests", "position", "sequence_moves", "session", "share_access", "tree",
+        "holder", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "mode", "notifies",
+        "older_requests", "parent_lease", "position", "sequence_moves", "session", "share_access", "tree",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -157,8 +148,6 @@ class Open:
         """What was granted is taken back, and operations of the data plane are still under way."""
         self.position = 0
         self.mode = 0
-        self.holds_handle_caching = False
-        """A batch oplock, or a lease with HANDLE caching: the client keeps it open for itself and can be asked."""
         self.durability: Durability | None = None
         """What the client was promised of it beyond this connection; None: nothing."""
         self.channel_sequence = 0
@@ -166,6 +155,21 @@ class Open:
         """How often `channel_sequence` moved on."""
         self.older_requests = 0
         """Requests under way that came before it moved last; see `engine.channel_sequence`."""
+        self.holder: Holder | None = None
+        """Its oplock, or the lease that it shares."""
+        self.parent_lease: LeaseId | None = None
+        """The lease of its directory that its client says it has."""
+
+    @property
+    def holds_handle_caching(self) -> bool:
+        """Whether it has a batch oplock, or a lease with HANDLE caching that nobody is breaking: the client keeps it
+        open for itself and can be asked."""
+        return self.holder is not None and self.holder.keeps_handles
+
+    @property
+    def absolute_path(self) -> tuple[str, ...]:
+        """Components from the root of the file system."""
+        return _absolute(self.tree.share.path, self.components)
 
     @property
     def name(self) -> str:
@@ -252,13 +256,20 @@ class OpenTable:
 
     def opens_below(self, share_path: str, components: tuple[str, ...]) -> bool:
         """Whether anything below the directory `components` of the share at `share_path` is open, in any share."""
+        return bool(self.files_below(share_path, components))
+
+    def files_below(self, share_path: str, components: tuple[str, ...]) -> list[File]:
+        """What is open below that directory."""
         parent = _absolute(share_path, components)
-        return any(
-            len(path) > len(parent) and path[: len(parent)] == parent
+        return [
+            file
             for file in self._files.values()
-            for opened in file.opens
-            for path in (_absolute(opened.tree.share.path, opened.components),)
-        )
+            if any(
+                len(path) > len(parent) and path[: len(parent)] == parent
+                for opened in file.opens
+                for path in (opened.absolute_path,)
+            )
+        ]
 
 
 def _absolute(share_path: str, components: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ class Tree:
 
     __slots__ = (
         "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_pipe", "keeps_root",
-        "maximal_access", "opens", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close", "writable",
+        "maximal_access", "opens", "parked", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close",
+        "writable",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,8 @@ class Tree:
         self.encrypt_data = bool(share.flags & ShareFlags.ENCRYPT_DATA)
         self.opens: set[Open] = set()
         self.keeps_root = True
+        self.parked: set[Parking] = set()
+        """Where its requests wait for other clients; woken with a status when it closes."""
         self.closing = False
         self.closed = False
         self.busy = 0

@@ -14,12 +14,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine import grants
+from smbd_uring.engine import grants, leases
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
 from smbd_uring.engine.session_states import SessionEvent, SessionState
 from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, TellTreeDisconnect
+from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,6 +62,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     tree = opened.tree
     engine.opens.remove(opened)
     engine.handles.remove(opened)
+    leases.release(engine, opened)
     if opened.listing is not None:
         opened.listing.release()
     if opened.handle is not None:
@@ -146,6 +148,8 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0, leave: Leave 
             await parking
         return
     tree.closing = True
+    for parking in list(tree.parked):
+        parking.wake(NtStatus.CANCELLED)
     for opened in list(tree.opens):
         if leave is None or not await leave(engine, opened):
             await close_open(engine, opened)

@@ -5,10 +5,11 @@ Knows: the order of the steps of [MS-SMB2] 3.3.5.9 and [MS-FSA] 2.1.5.1.  Must n
 1. read what is asked and refuse what makes no sense (`create_plan`);
 2. a client that comes back for a handle it had gets that one (`create_again`), and the rest does not concern it;
 3. look the name up: what is there is opened (`create_existing`), what is not is made (`create_new`), and when somebody
-   was faster it is looked up again; either way the open is entered into the tables (`create_entry`);
+   was faster, or had something cached to give up first (`breaks`), it is looked up again; either way the open is
+   entered into the tables (`create_entry`);
 4. empty a file that is to lose its contents, set space aside;
-5. make the open last where that is wished (`durable`), answer what was asked for in contexts (`create_answer`), and
-   let the data plane serve the open.
+5. give the client what it may cache (`leases`), make the open last where that is wished (`durable`), answer what was
+   asked for in contexts (`create_answer`), and let the data plane serve the open.
 
 From step 3 on a failure takes the open back: a client that gets no FileId has no way to close it.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 import errno
 
 from smbd_uring import limits
-from smbd_uring.engine import durable, grants
+from smbd_uring.engine import breaks, durable, grants, leases
 from smbd_uring.engine.create_again import create_as_wished
 from smbd_uring.engine.create_answer import answer_contexts, answer_create
 from smbd_uring.engine.create_entry import abandon, check_room
@@ -60,9 +61,14 @@ async def _create(request: Request, body: CreateRequest, wish: DurableWish | Non
         if action is not OPENED:
             await _fill(request, plan, opened, action)
         contexts = await answer_contexts(request, plan, opened) if plan.wants_contexts else []
+        if plan.oplock_level:
+            await grants.stop_others(opened)
+            leases.acquire(request, plan, opened)
         if wish is not None:
             contexts += await durable.promise(request, body, opened, wish, action)
         grants.grant(request.engine, opened)
+        if plan.oplock_level and len(opened.file.opens) > 1:
+            request.engine.scheduler.start(grants.reconsider(request.engine, opened.file))
         return answer_create(request, opened, action, contexts)
     except BaseException:
         await abandon(request, opened)
@@ -74,18 +80,24 @@ async def _open_or_make(request: Request, plan: CreatePlan) -> tuple[Open, Creat
     engine, tree = request.engine, request.tree_of()
     root = tree.root
     assert root is not None
-    for _ in range(limits.CREATE_RETRIES_MAX):
+    retries = 0
+    while retries < limits.CREATE_RETRIES_MAX:
         generation, claims_before = engine.opens.unlinked_generation, engine.name_claims.released
         try:
             found = await engine.filesystem.lookup(root, plan.components, tree.credentials)
         except OSError as error:
             raise await why_not_found(engine, tree, plan.components, error) from None
-        if found.handle is None:
-            opened, action = await claim_and_create(request, plan, found, claims_before), CREATED
-        else:
-            opened, action = await open_existing(request, plan, found, found.handle, generation), plan.action
+        try:
+            if found.handle is None:
+                opened, action = await claim_and_create(request, plan, found, claims_before), CREATED
+            else:
+                opened, action = await open_existing(request, plan, found, found.handle, generation), plan.action
+        except breaks.MustWait as others:
+            await breaks.wait(request, others.holders)
+            continue
         if opened is not None:
             return opened, action
+        retries += 1
     raise SmbError(NtStatus.SHARING_VIOLATION)
 
 

@@ -180,6 +180,10 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
     capabilities = 0
     if dialect >= Dialect.SMB_2_1:
         capabilities |= Capabilities.LARGE_MTU
+    if dialect >= Dialect.SMB_2_1 and engine.config.leases:
+        capabilities |= Capabilities.LEASING
+        if dialect >= Dialect.SMB_3_0:
+            capabilities |= connection.client_capabilities & Capabilities.DIRECTORY_LEASING
     client_encrypts = connection.client_capabilities & Capabilities.ENCRYPTION
     by_capability = dialect in (Dialect.SMB_3_0, Dialect.SMB_3_0_2)
     if by_capability and client_encrypts and engine.config.encryption is not Encryption.OFF:

@@ -5,10 +5,11 @@ Knows: [MS-SMB2] 3.3.5.11, 3.3.5.12, 3.3.5.13.  Must not know: buffers' origin, 
 
 from __future__ import annotations
 
-from smbd_uring.engine import grants
+from smbd_uring.engine import breaks, grants
 from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT, charge_needed
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.ports import Handle, ReadAt, Stat, Synchronize, WriteAt
@@ -39,6 +40,8 @@ async def read(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if body.channel or not opened.granted_access & READ_RIGHTS:
         raise SmbError(NtStatus.INVALID_PARAMETER if body.channel else NtStatus.ACCESS_DENIED)
+    if opened.file.caching is not None:
+        await breaks.before(request, opened, Operation.READ)
     data = await ReadAt(_handle(opened), body.offset, body.length) if body.length else b""
     if len(data) < body.minimum_count or (body.length and not data):
         raise SmbError(NtStatus.END_OF_FILE)
@@ -63,7 +66,11 @@ async def write(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if not opened.granted_access & AccessMask.FILE_WRITE_DATA and offset < (await Stat(handle)).size:
         raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
+    if opened.file.caching is not None:
+        await breaks.before(request, opened, Operation.CHANGE_DATA)
     written = await WriteAt(handle, offset, body.data, opened.credentials) if length else 0
+    if opened.file.caching is not None:
+        breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH
     if write_through and written:
         await Synchronize(handle, data_only=True)
@@ -78,6 +85,8 @@ async def flush(request: Request) -> Response:
     opened = request.use_open(body.file_id)
     if not opened.granted_access & WRITE_RIGHTS:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    if opened.file.caching is not None:
+        await breaks.before(request, opened, Operation.READ)
     await Synchronize(_handle(opened))
     return Response(FlushResponse().encode())
 

@@ -5,10 +5,12 @@ Knows: [MS-FSA] 2.1.5.15.11 (rename), 2.1.5.15.7 (link).  Must not know: how the
 
 from __future__ import annotations
 
+from smbd_uring.engine import breaks, leases
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.names import components_of
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
 from smbd_uring.ports import CloseHandle, PathMissing
 from smbd_uring.wire.const import AccessMask, FileAttributes
@@ -25,6 +27,9 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     await _check_parent(request, opened, new)
     if not opened.components:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    await breaks.before(request, opened, Operation.RENAME)
+    if opened.is_directory:
+        await breaks.before_below(request, opened)
     engine, old, root = request.engine, opened.components, opened.tree.root
     assert root is not None
     if opened.is_directory and engine.opens.opens_below(opened.tree.share.path, old):
@@ -38,6 +43,7 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     engine.opens.unlinked_generation += 1
     opened.file.renamed(opened.tree.share.path, old, final)
+    leases.renamed(engine, opened.file)
 
 
 async def link(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -46,6 +52,7 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
     if opened.is_directory:
         raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
     new = _target(asked.root_directory, asked.file_name)
+    await breaks.before(request, opened, Operation.RENAME)
     root = opened.tree.root
     assert root is not None
     replace = await _may_take(request, opened, new, asked.replace_if_exists)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 
-from smbd_uring.engine import grants
+from smbd_uring.engine import breaks, grants
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.commands.rename import link, rename
 from smbd_uring.engine.create_plan import ATTRIBUTES_STORED, ATTRIBUTES_VALID
@@ -16,6 +16,7 @@ from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.ports import Allocate, Handle, SetTimes, Truncate
 from smbd_uring.wire.const import AccessMask, FileAttributes, FileInfoClass, InfoType
@@ -117,16 +118,20 @@ async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -
     """[MS-FSA] 2.1.5.15.5."""
     size = EndOfFileInformation.decode(buffer).end_of_file
     _check_size(opened, size)
+    await breaks.before(request, opened, Operation.CHANGE_DATA)
     await Truncate(_handle(opened), size, opened.credentials)
+    breaks.after(request.engine, opened, Operation.CHANGE_DATA)
 
 
 async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
     """[MS-FSA] 2.1.5.15.1: less than the file holds cuts it; more sets space aside without changing its size."""
     size = AllocationInformation.decode(buffer).allocation_size
     _check_size(opened, size)
+    await breaks.before(request, opened, Operation.CHANGE_DATA)
     facts = await refresh(request.engine, opened)
     if size < facts.status.size:
         await Truncate(_handle(opened), size, opened.credentials)
+        breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     elif size > facts.status.allocated:
         try:
             await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size, opened.credentials)
@@ -158,6 +163,7 @@ async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -
         _handle(opened), opened.credentials
     ):
         raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
+    await breaks.before(request, opened, Operation.DELETE)
     opened.file.mark_for_deletion(opened)
 
 

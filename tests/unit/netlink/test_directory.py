@@ -58,8 +58,8 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_word_the_defaults_are_told(read: Any) -> None:
     assert read().starting_up() == StartingUp(
-        flags=GlobalFlags.DURABLE_HANDLE, signing=Signing.AUTO, netbios_name="SMBD-URING", work_group="WORKGROUP",
-        server_string="SMB SERVER",
+        flags=GlobalFlags.DURABLE_HANDLE | GlobalFlags.LEASES, signing=Signing.AUTO, netbios_name="SMBD-URING",
+        work_group="WORKGROUP", server_string="SMB SERVER",
         tcp_port=445, smb2_max_write=8 << 20, smb2_max_read=8 << 20, smb2_max_trans=8 << 20, smb2_max_credits=8192,
     )  # fmt: skip
 
@@ -73,6 +73,7 @@ def test_everything_of_global_is_told(read: Any) -> None:
         server max protocol = SMB3_02
         server signing = mandatory
         smb3 encryption = mandatory
+        smb2 leases = no
         tcp port = 4450
         ipc timeout = 5
         deadtime = 10
@@ -127,6 +128,11 @@ def test_encryption_is_offered_required_or_off(read: Any, line: str, flags: Glob
 )
 def test_handles_are_durable_unless_somebody_says_no(read: Any, line: str, flags: int) -> None:
     assert read(f"[global]\n{line}\n").starting_up().flags & GlobalFlags.DURABLE_HANDLE == flags
+
+
+@pytest.mark.parametrize(("line", "flags"), [("", GlobalFlags.LEASES), ("smb2 leases = no", 0)])
+def test_leases_are_offered_unless_somebody_says_no(read: Any, line: str, flags: int) -> None:
+    assert read(f"[global]\n{line}\n").starting_up().flags & GlobalFlags.LEASES == flags
 
 
 def test_a_share_that_is_continuously_available_is_told_of_in_general(read: Any) -> None:

@@ -1,0 +1,380 @@
+"""Who caches what: the holders of oplocks and leases, by file and by client, and how an open comes by one.
+
+Knows: [MS-SMB2] 3.3.1.11, 3.3.1.12, 3.3.5.9.8, 3.3.5.9.11; opens and files.  Must not know: what breaks a holder
+(`breaks`), the rules of what may stand beside what (`oplock_states`).
+
+A file that nobody caches has no `Caching`, so that it costs nothing.  A lease belongs to one file, whatever its name,
+and is found by its client's GUID and key; it lives as long as one of its opens does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from smbd_uring import limits
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.oplock_states import (
+    LEVEL_OF_BITS,
+    NONE,
+    H,
+    Kind,
+    R,
+    State,
+    Surroundings,
+    W,
+    grantable_lease,
+    grantable_oplock,
+    promoted,
+)
+from smbd_uring.ports import ShareFlags
+from smbd_uring.wire import create_contexts
+from smbd_uring.wire.const import AccessMask, Dialect, OplockLevel
+from smbd_uring.wire.create import Context
+from smbd_uring.wire.create_contexts import LeaseRequest
+from smbd_uring.wire.ntstatus import NtStatus
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.create_plan import CreatePlan
+    from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.opens import File, Identity, Open
+    from smbd_uring.engine.request import Request
+    from smbd_uring.engine.scheduler import Parking, Timer
+    from smbd_uring.engine.session import Tree
+
+LeaseId = tuple[bytes, bytes]
+"""A client's GUID and the key it gave."""
+
+NO_KEY = bytes(16)
+BREAK_IN_PROGRESS = 0x02
+PARENT_LEASE_KEY_SET = 0x04
+EPOCH_MASK = 0xFFFF
+LOOKS_ONLY = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.SYNCHRONIZE)
+"""An open with no more than these breaks no oplock and keeps nobody from WRITE."""
+
+
+class Holder:
+    """An oplock or a lease of one file, and who waits for it to come down."""
+
+    __slots__ = ("file", "kind", "opens", "state", "timer", "waiting")
+
+    def __init__(self, file: File, kind: Kind, state: State) -> None:
+        self.file = file
+        self.kind = kind
+        self.state = state
+        self.opens: set[Open] = set()
+        self.timer: Timer | None = None
+        self.waiting: set[Parking] = set()
+
+    @property
+    def keeps_handles(self) -> bool:
+        """Whether its client keeps handles open for itself, and nobody wants it to stop that."""
+        return bool(self.state.held & H) and not self.state.is_breaking
+
+    def wake(self) -> None:
+        """Whoever waits looks again."""
+        waiting, self.waiting = self.waiting, set()
+        for parking in waiting:
+            parking.wake()
+
+    def stop_timer(self) -> None:
+        """No acknowledgment is awaited any longer."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Lease(Holder):
+    """[MS-SMB2] 3.3.1.12.  `epoch` counts changes of state, for a lease of version 2; `parent_key` is what its first
+    open gave as its directory's; `path` is where a directory's is entered."""
+
+    __slots__ = ("epoch", "lease_id", "parent_key", "path", "version")
+
+    def __init__(self, file: File, kind: Kind, state: State, lease_id: LeaseId, asked: LeaseRequest) -> None:
+        super().__init__(file, kind, state)
+        self.lease_id = lease_id
+        self.version = asked.version
+        self.parent_key = parent_key_of(asked)
+        self.epoch = asked.epoch + 1 & EPOCH_MASK if state.held else asked.epoch
+        self.path: tuple[str, ...] | None = None
+
+    def move_epoch(self) -> int:
+        """The state changes."""
+        self.epoch = self.epoch + 1 & EPOCH_MASK
+        return self.epoch
+
+
+class Oplock(Holder):
+    """The oplock of one open."""
+
+    __slots__ = ()
+
+    @property
+    def opened(self) -> Open:
+        """The open it was granted to."""
+        (opened,) = self.opens
+        return opened
+
+
+class Caching:
+    """All holders of one file, in the order in which they came."""
+
+    __slots__ = ("holders",)
+
+    def __init__(self) -> None:
+        self.holders: list[Holder] = []
+
+    def others_read(self, opened: Open) -> bool:
+        """Whether a change of the data by `opened` would break somebody, its own level II oplock included."""
+        own = opened.holder
+        return any(
+            holder.state.held & R and (holder is not own or (holder.kind is Kind.OPLOCK and holder.state.held == R))
+            for holder in self.holders
+        )
+
+    def others_write(self, opened: Open) -> bool:
+        """Whether what `opened` would read may wait with somebody else to be written."""
+        return any(holder.state.held & W and holder is not opened.holder for holder in self.holders)
+
+
+class LeaseTable:
+    """Every lease of the server."""
+
+    __slots__ = ("_by_id", "_count_of", "of_directories", "oplock_count")
+
+    def __init__(self) -> None:
+        self._by_id: dict[LeaseId, Lease] = {}
+        self._count_of: Counter[bytes] = Counter()
+        self.of_directories: dict[tuple[str, ...], set[Lease]] = {}
+        """Leases of directories by their absolute path."""
+        self.oplock_count = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def find(self, lease_id: LeaseId) -> Lease | None:
+        """The lease of a client by its key."""
+        return self._by_id.get(lease_id)
+
+    def has_room(self, client_guid: bytes) -> bool:
+        """Whether a client may hold one more."""
+        return self._count_of[client_guid] < limits.LEASES_PER_CLIENT_MAX
+
+    def add(self, lease: Lease) -> None:
+        """Enter a lease; one of a file that is being deleted gives its key up."""
+        guid = lease.lease_id[0]
+        if lease.lease_id not in self._by_id:
+            self._count_of[guid] += 1
+        self._by_id[lease.lease_id] = lease
+
+    def enter_path(self, lease: Lease, path: tuple[str, ...] | None) -> None:
+        """A directory's lease is found by `path` from now on, or by none."""
+        if lease.path is not None:
+            there = self.of_directories[lease.path]
+            there.discard(lease)
+            if not there:
+                del self.of_directories[lease.path]
+        lease.path = path
+        if path is not None:
+            self.of_directories.setdefault(path, set()).add(lease)
+
+    def remove(self, lease: Lease) -> None:
+        """Its last open is closed."""
+        self.enter_path(lease, None)
+        if self._by_id.get(lease.lease_id) is not lease:
+            return
+        del self._by_id[lease.lease_id]
+        guid = lease.lease_id[0]
+        self._count_of[guid] -= 1
+        if not self._count_of[guid]:
+            del self._count_of[guid]
+
+
+# --- asking for one ------------------------------------------------------------------------------------------------
+
+
+def lease_asked(request: Request, plan: CreatePlan) -> LeaseRequest | None:
+    """The lease that a CREATE asks for, if this connection and share give any."""
+    asked, connection = plan.lease, request.connection
+    if asked is None or plan.oplock_level != OplockLevel.LEASE or not _gives(request.tree_of()):
+        return None
+    if not request.engine.config.leases or connection.dialect is None or connection.dialect < Dialect.SMB_2_1:
+        return None
+    return asked if asked.version == 1 or connection.is_smb3 else None
+
+
+def _gives(tree: Tree) -> bool:
+    return bool(tree.share.flags & ShareFlags.OPLOCKS)
+
+
+def lease_id_of(request: Request, asked: LeaseRequest) -> LeaseId:
+    """The client's GUID and the key it asks with."""
+    return request.connection.client_guid, asked.lease_key
+
+
+def parent_key_of(asked: LeaseRequest) -> bytes | None:
+    """The key of the directory's lease that a client gave, if it did."""
+    return asked.parent_lease_key if asked.lease_flags & PARENT_LEASE_KEY_SET else None
+
+
+def own_lease(request: Request, plan: CreatePlan, file: File) -> Lease | None:
+    """The lease of `file` that a CREATE comes with, if it is there."""
+    asked = lease_asked(request, plan) if plan.lease is not None else None
+    if asked is None:
+        return None
+    lease = request.engine.leases.find(lease_id_of(request, asked))
+    return lease if lease is not None and lease.file is file else None
+
+
+def check_key(request: Request, plan: CreatePlan, identity: Identity | None) -> None:
+    """INVALID_PARAMETER when the lease key of a CREATE stands for another file; None is one that is not there yet."""
+    asked = lease_asked(request, plan) if plan.lease is not None else None
+    if asked is None:
+        return
+    lease = request.engine.leases.find(lease_id_of(request, asked))
+    if lease is not None and lease.file.identity != identity and not lease.file.delete_pending:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+
+
+def acquire(request: Request, plan: CreatePlan, opened: Open) -> None:
+    """The open succeeded: give it the oplock or lease that it asked for, as far as that goes.
+
+    No data plane may be writing to the file for another open.
+    """
+    asked = lease_asked(request, plan) if plan.lease is not None else None
+    if asked is not None:
+        _acquire_lease(request, asked, opened)
+    elif plan.oplock_level != OplockLevel.LEASE and not opened.is_directory:
+        _acquire_oplock(request.engine, plan.oplock_level, opened)
+
+
+def _acquire_oplock(engine: Engine, level: int, opened: Open) -> None:
+    if not _gives(opened.tree):
+        return
+    bits = grantable_oplock(level, surroundings(opened, None))
+    if bits == NONE:
+        return
+    oplock = Oplock(opened.file, Kind.OPLOCK, State(bits))
+    engine.leases.oplock_count += 1
+    _join(oplock, opened)
+
+
+def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open) -> None:
+    engine, file = request.engine, opened.file
+    if opened.is_directory and asked.version == 1:
+        return
+    kind = Kind.DIRECTORY_LEASE if opened.is_directory else Kind.LEASE
+    lease_id = lease_id_of(request, asked)
+    lease = engine.leases.find(lease_id)
+    if lease is not None and lease.file is not file:
+        if not lease.file.delete_pending:  # it came while this open was on its way
+            return
+        lease = None
+    parent_key = parent_key_of(asked)
+    opened.parent_lease = None if parent_key is None else (lease_id[0], parent_key)
+    around = surroundings(opened, lease)
+    if lease is None:
+        if not engine.leases.has_room(lease_id[0]):
+            return
+        lease = Lease(file, kind, State(grantable_lease(kind, asked.lease_state, around)), lease_id, asked)
+        engine.leases.add(lease)
+        if kind is Kind.DIRECTORY_LEASE:
+            engine.leases.enter_path(lease, opened.absolute_path)
+    else:
+        state = promoted(kind, lease.state, asked.lease_state, around)
+        if state is not lease.state:
+            if state.held != lease.state.held:
+                lease.move_epoch()
+            lease.state = state
+    _join(lease, opened)
+
+
+def _join(holder: Holder, opened: Open) -> None:
+    file = opened.file
+    holder.opens.add(opened)
+    opened.holder = holder
+    if file.caching is None:
+        file.caching = Caching()
+    if holder not in file.caching.holders:
+        file.caching.holders.append(holder)
+
+
+def surroundings(opened: Open, lease: Lease | None) -> Surroundings:
+    """What stands beside an open that asks, those of its own lease aside."""
+    file = opened.file
+    uses_data = holds_oplock = holds_handle = False
+    for other in file.opens:
+        holder = other.holder
+        if other is opened or (holder is not None and holder is lease):
+            continue
+        uses_data = uses_data or holder is not None or bool(other.granted_access & ~LOOKS_ONLY)
+        if holder is not None:
+            holds_oplock = holds_oplock or holder.kind is Kind.OPLOCK
+            holds_handle = holds_handle or (holder.kind is not Kind.OPLOCK and bool(holder.state.held & H))
+    return Surroundings(uses_data, holds_oplock, holds_handle, file.locks is not None, file.delete_pending)
+
+
+# --- what an open says of it ---------------------------------------------------------------------------------------
+
+
+def level_of(opened: Open) -> int:
+    """The OplockLevel of a CREATE response."""
+    holder = opened.holder
+    if holder is None:
+        return OplockLevel.NONE
+    return OplockLevel.LEASE if isinstance(holder, Lease) else LEVEL_OF_BITS[holder.state.held]
+
+
+def contexts_of(opened: Open) -> list[Context]:
+    """The lease's context of a CREATE response ([MS-SMB2] 2.2.14.2.10, .11), in the lease's own version."""
+    lease = opened.holder
+    if not isinstance(lease, Lease):
+        return []
+    flags = BREAK_IN_PROGRESS if lease.state.is_breaking else 0
+    parent_key = NO_KEY
+    if lease.version == 2 and lease.parent_key is not None:
+        flags, parent_key = flags | PARENT_LEASE_KEY_SET, lease.parent_key
+    answer = LeaseRequest(lease.lease_id[1], lease.state.held, flags, lease.version, parent_key, lease.epoch)
+    return [(create_contexts.LEASE, answer.encode())]
+
+
+# --- letting go ----------------------------------------------------------------------------------------------------
+
+
+def drop(engine: Engine, holder: Holder) -> None:
+    """A holder that no open has any longer, or an oplock that is broken to nothing."""
+    holder.stop_timer()
+    file = holder.file
+    for opened in holder.opens:
+        opened.holder = None
+    holder.opens.clear()
+    if file.caching is not None and holder in file.caching.holders:
+        file.caching.holders.remove(holder)
+        if not file.caching.holders:
+            file.caching = None
+        if isinstance(holder, Lease):
+            engine.leases.remove(holder)
+        else:
+            engine.leases.oplock_count -= 1
+    holder.wake()
+
+
+def release(engine: Engine, opened: Open) -> None:
+    """An open is closed: what only it held is gone."""
+    holder = opened.holder
+    if holder is None:
+        return
+    opened.holder = None
+    holder.opens.discard(opened)
+    if not holder.opens:
+        drop(engine, holder)
+
+
+def renamed(engine: Engine, file: File) -> None:
+    """The opens of a directory have another name: its leases are found by that."""
+    if file.caching is None:
+        return
+    for holder in file.caching.holders:
+        if isinstance(holder, Lease) and holder.path is not None:
+            opened = next(iter(holder.opens))
+            engine.leases.enter_path(holder, opened.absolute_path)
