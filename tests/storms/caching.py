@@ -60,6 +60,8 @@ class Cache:
     """One lease or oplock, and what is kept under it."""
 
     key: bytes
+    name: str
+    """What it is called in the history."""
     version: int = 0
     """Of the lease; 0 for an oplock."""
     state: int = 0

@@ -97,6 +97,13 @@ class StormClient:
             self.note("cuts its connection")
             self.line.cut()
 
+    def give_up(self) -> None:
+        """It will not come back for what it had open."""
+        for opened in self.suspended:
+            assert opened.suspended_at is not None
+            opened.end(opened.suspended_at)
+        self.drop_useless_caches()
+
     def _line_lost(self) -> None:
         self.note("has lost its connection")
         self.breaks_on_the_way.clear()
@@ -130,7 +137,7 @@ class StormClient:
         if cache.state and cache.opens:
             state = cache.state
             cache.held = HeldCache(
-                inode, self.who, self.now, lease=f"{self.who} {cache.key.hex()}", reads=bool(state & R),
+                inode, self.who, self.now, lease=cache.name, reads=bool(state & R),
                 writes=bool(state & W), handles=bool(state & H),
             )  # fmt: skip
             self.history.caches.append(cache.held)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 FOREVER = float("inf")
-BLOCKS = 4
+BLOCKS = 3
 """Blocks of a file that storms read and write."""
 BLOCK_STRIDE = 16
 BLOCK_BYTES = 8

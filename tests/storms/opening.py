@@ -86,7 +86,7 @@ async def open_file(client: StormClient, operation: Operation) -> None:
     if operation.caching in STATES and operation.caching:
         level = LEASE_LEVEL
         key = lease_key_of(client, operation.name)
-        cache = client.caches.setdefault(key, Cache(key, version))
+        cache = client.caches.setdefault(key, Cache(key, _name_of_cache(client, operation), version))
         version = cache.version
         contexts.append((create_contexts.LEASE, LeaseRequest(key, STATES[operation.caching], 0, version).encode()))
     guid = operation.value * 2
@@ -169,11 +169,14 @@ def _enter(client: StormClient, operation: Operation, reply: Reply, cache: Cache
     if created.oplock_level != LEASE_LEVEL:
         cache = None
         if created.oplock_level:
-            cache = Cache(bytes_of(created.file_id), state=OPLOCK_STATES[created.oplock_level])
+            cache = Cache(
+                bytes_of(created.file_id), _name_of_cache(client, operation),
+                state=OPLOCK_STATES[created.oplock_level],
+            )  # fmt: skip
     if cache is not None:
         client.caches[cache.key] = cache
         opened.cache = cache
-        held.lease = f"{client.who} {cache.key.hex()}"
+        held.lease = cache.name
         cache.opens.append(opened)
         _granted(client, cache, created, inode)
     _put(client, operation.slot, opened)
@@ -185,6 +188,10 @@ def _put(client: StormClient, slot: int, opened: ClientOpen) -> None:
         slot += SLOTS
     client.note(f"has {opened.name} (inode {opened.inode}) in slot {slot}" + _described(opened))
     client.slots[slot] = opened
+
+
+def _name_of_cache(client: StormClient, operation: Operation) -> str:
+    return f"{client.who}'s {operation.caching} of operation {operation.number}"
 
 
 def _granted(client: StormClient, cache: Cache, created: CreateResponse, inode: int) -> None:
@@ -264,8 +271,6 @@ def _rekeyed(client: StormClient, cache: Cache, created: CreateResponse) -> Cach
     cache.key = bytes_of(created.file_id)
     cache.state &= OPLOCK_STATES[created.oplock_level]
     client.caches[cache.key] = cache
-    for opened in cache.opens:
-        opened.held.lease = f"{client.who} {cache.key.hex()}"
     return cache
 
 

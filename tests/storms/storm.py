@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from smbd_uring.config import EngineConfig
-from smbd_uring.ports import Buffer
+from smbd_uring.ports import Buffer, ShareFlags
 from smbd_uring.wire.breaks import LeaseBreakNotification, OplockBreak
 from smbd_uring.wire.const import Command
 from smbd_uring.wire.framing import PREFIX_SIZE
+from tests.engine.companions import WRITABLE, share
 from tests.engine.servers import SERVER_GUID, SimulatedServer
 from tests.storms import leaks
 from tests.storms.actions import end_session, perform
@@ -22,7 +23,7 @@ from tests.storms.client import LEASE_STRUCTURE_SIZE, StormClient, bytes_of
 from tests.storms.coroutines import Arrival, start
 from tests.storms.history import History
 from tests.storms.line import UNASKED, LineLost
-from tests.storms.opening import ensure_connected
+from tests.storms.opening import SHARE, ensure_connected
 from tests.storms.operations import Plan
 
 STORM_S_MAX = 4000.0
@@ -51,6 +52,7 @@ def run(plan: Plan, traced: bool = False) -> Outcome:
         history.trace = []
     server = SimulatedServer(EngineConfig(SERVER_GUID), plan.seed, plan.weather, plan.has_planes)
     server.world.add_directory("d", 0o777)
+    server.companion.shares[SHARE] = share(SHARE, server.world.top(), WRITABLE | ShareFlags.OPLOCKS)
     before = leaks.sizes(server)
     clients = [
         StormClient(server.driver, history, number, plan.seed, dialect) for number, dialect in enumerate(plan.dialects)
@@ -108,6 +110,7 @@ async def _live(client: StormClient, plan: Plan) -> None:
         await _leave(client, plan.endings[client.number])
     client.leave()
     await _finish(client, [])
+    client.give_up()
 
 
 async def _finish(client: StormClient, under_way: list[Arrival[None]]) -> None:
