@@ -166,6 +166,8 @@ async def wait(request: Request, holders: list[Holder]) -> None:
     tree, connection = request.tree_of(), request.connection
     if tree.closing or connection.is_closed:
         raise SmbError(NtStatus.CANCELLED)
+    if any(not holder.state.is_breaking or not holder.opens for holder in holders):
+        return  # it came down since the caller looked
     parking = Parking(request.engine.scheduler)
 
     def give_up() -> None:
