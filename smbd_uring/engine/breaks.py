@@ -22,6 +22,7 @@ from smbd_uring.engine import grants
 from smbd_uring.engine.channels import send_unsolicited
 from smbd_uring.engine.durable import give_way
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.leases import LOOKS_ONLY, Holder, Lease, Oplock, drop, own_lease
 from smbd_uring.engine.oplock_states import (
     BREAKS_ITS_OWN,
@@ -54,7 +55,8 @@ LOOKS_ONLY_TO_A_LEASE = LOOKS_ONLY | int(AccessMask.READ_CONTROL)
 
 
 class MustWait(Exception):  # noqa: N818 - a state of the world, not a mistake
-    """A CREATE cannot go on before these holders have come down, and then looks again from the start."""
+    """A CREATE cannot go on before these holders have come down, and then looks again from the start.  Without any it
+    looks again at once."""
 
     def __init__(self, holders: list[Holder]) -> None:
         super().__init__("holders of the file have not come down yet")
@@ -128,6 +130,8 @@ def advance(engine: Engine, holder: Holder, step: Step, answering: bool = False)
         holder.wake()
     if isinstance(holder, Oplock) and holder.state.held == NONE and holder.opens:
         drop(engine, holder)
+    if engine.journal:
+        engine.scheduler.start(remember_all(engine, holder.file))
     if holder.state.held != before and len(holder.file.opens) > 1:
         engine.scheduler.start(grants.reconsider(engine, holder.file))
 
@@ -139,6 +143,7 @@ async def before(request: Request, opened: Open, operation: Operation) -> None:
     """Wait until nobody's cache is in the way of what `opened` is about to do.  SmbError when the wait is ended."""
     while slow := break_others(request.engine, opened.file, opened.holder, operation):
         await wait(request, slow)
+    await remember_all(request.engine, opened.file)
 
 
 async def before_below(request: Request, opened: Open) -> None:

@@ -26,7 +26,9 @@ from smbd_uring.engine.durable_handles import Durability, owner_of
 from smbd_uring.engine.durable_reconnect import reconnect, resume
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.leases import Lease, level_of
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.wire.const import OplockLevel
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.durable_contexts import DurableRequestV2
 from smbd_uring.wire.ntstatus import NtStatus
@@ -43,7 +45,7 @@ async def create_as_wished(
         return await reconnect(request, body, wish)
     key = None
     if wish.request_v2 is not None:
-        again = await _told_again(request, body, wish.request_v2)
+        again = await _told_again(request, body, wish, wish.request_v2)
         if again is not None:
             return again
         key = request.connection.client_guid, wish.request_v2.create_guid
@@ -57,7 +59,9 @@ async def create_as_wished(
             request.engine.handles.pending.discard(key)
 
 
-async def _told_again(request: Request, body: CreateRequest, asked: DurableRequestV2) -> Response | None:
+async def _told_again(
+    request: Request, body: CreateRequest, wish: DurableWish, asked: DurableRequestV2
+) -> Response | None:
     """The answer to a CREATE that has been answered before; None for one that has not."""
     handles = request.engine.handles
     key = request.connection.client_guid, asked.create_guid
@@ -76,11 +80,25 @@ async def _told_again(request: Request, body: CreateRequest, asked: DurableReque
     durability = opened.durability
     assert durability is not None
     _check(request, body, asked, opened, durability)
+    _check_lease(wish, opened)
     if opened.session is None:
         await resume(request, opened)
+    level = level_of(opened)
+    if level != OplockLevel.LEASE:  # whoever asks for less now gets no more
+        level = min(level, body.requested_oplock_level)
     context = response_v2(durability)
-    contexts = [] if context is None else [context]
-    return answer_create(request, opened, durability.create_action, contexts)
+    has_context = context is not None and (durability.is_persistent or level in (OplockLevel.BATCH, OplockLevel.LEASE))
+    contexts = [context] if context is not None and has_context else []
+    return answer_create(request, opened, durability.create_action, contexts, level)
+
+
+def _check_lease(wish: DurableWish, opened: Open) -> None:
+    """The key that the CREATE came with is the one that the open has."""
+    lease = opened.holder
+    had = lease.lease_id[1] if isinstance(lease, Lease) else None
+    comes = None if wish.lease is None else wish.lease.lease_key
+    if had != comes:
+        raise SmbError(NtStatus.ACCESS_DENIED)
 
 
 def _check(

@@ -34,9 +34,10 @@ async def answer_contexts(request: Request, plan: CreatePlan, opened: Open) -> l
 
 
 def answer_create(
-    request: Request, opened: Open, action: CreateAction, contexts: Sequence[Context]
+    request: Request, opened: Open, action: CreateAction, contexts: Sequence[Context], oplock_level: int | None = None
 ) -> Response:
-    """Tell the client of its handle, from what is known of the file, and what it may cache."""
+    """Tell the client of its handle, from what is known of the file, and what it may cache; `oplock_level` where that
+    is to be less than it is."""
     request.chain.opened = request.chain.known = opened
     facts = opened.facts
     creation, access, write, change = times_of(facts)
@@ -44,7 +45,7 @@ def answer_create(
     if opened.holder is not None:
         contexts = [*contexts, *leases.contexts_of(opened)]
     answer = CreateResponse(
-        leases.level_of(opened), 0, action, creation, access, write, change,
+        leases.level_of(opened) if oplock_level is None else oplock_level, 0, action, creation, access, write, change,
         0 if is_directory else facts.status.allocated, 0 if is_directory else facts.status.size,
         facts.attributes or NORMAL, opened.file_id, contexts,
     )  # fmt: skip

@@ -48,7 +48,10 @@ def enter(
         raise SmbError(NtStatus.DELETE_PENDING)
     access = granted | (WRITE_DATA if plan.truncates else 0)
     if file.caching is not None:
+        generation = opens.unlinked_generation
         breaks.make_room(request, plan, file, access)
+        if opens.unlinked_generation != generation:
+            raise breaks.MustWait([])  # a handle that gave way may have taken the file with it
     if file.opens and file.refuses(access, plan.share_access):
         raise SmbError(NtStatus.SHARING_VIOLATION)
     volatile = opens.fresh_volatile(session.opens)

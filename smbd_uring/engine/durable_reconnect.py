@@ -20,6 +20,7 @@ from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.handle_recording import remember
+from smbd_uring.engine.leases import Lease
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session_states import SessionState
@@ -94,6 +95,18 @@ def _check(request: Request, body: CreateRequest, wish: DurableWish, opened: Ope
             raise refused
     if durability.state is DurableState.DURABLE_AWAY and not holds_handle_caching(opened):
         raise refused
+    lease = opened.holder
+    if not isinstance(lease, Lease):
+        lease = None
+    if (lease is None) != (wish.lease is None):
+        raise refused
+    if lease is not None and wish.lease is not None:
+        if lease.lease_id != (request.connection.client_guid, wish.lease.lease_key):
+            raise refused
+        if lease.version != wish.lease.version:
+            raise refused
+        if not opened.file.delete_pending and "\\".join(opened.components).casefold() != body.name.casefold():
+            raise SmbError(NtStatus.INVALID_PARAMETER)
     if wish.reconnect_v2 is not None and wish.reconnect_v2.is_persistent and not is_persistent:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     owner = owner_of(request.session_of())

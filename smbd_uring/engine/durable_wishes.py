@@ -35,6 +35,8 @@ class DurableWish:
     """DH2C."""
     app_instance_id: bytes | None = None
     app_instance_version: tuple[int, int] | None = None
+    lease: names.LeaseRequest | None = None
+    """Whose key tells whether it is the same client that comes back."""
 
     @property
     def create_guid(self) -> bytes | None:
@@ -66,6 +68,7 @@ def read_wish(contexts: Sequence[Context], is_smb3: bool) -> DurableWish | None:
         wish.request_v2 = codecs.DurableRequestV2.decode(found[names.DURABLE_REQUEST_V2])
     elif names.DURABLE_RECONNECT_V2 in found:
         wish.reconnect_v2 = codecs.DurableReconnectV2.decode(found[names.DURABLE_RECONNECT_V2])
+    wish.lease = next((names.LeaseRequest.decode(data) for name, data in contexts if name == names.LEASE), None)
     if names.APP_INSTANCE_ID in found:
         wish.app_instance_id = codecs.decode_app_instance_id(found[names.APP_INSTANCE_ID])
         if names.APP_INSTANCE_VERSION in found:

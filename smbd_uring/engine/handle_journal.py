@@ -72,11 +72,12 @@ class HandleJournal:
         """Record a handle as it is now.  Result: whether that is on disk."""
         if not self.is_writable or len(payload) > limits.JOURNAL_ENTRY_BYTES_MAX:
             return False
-        self._forget(persistent)
-        entry = encode_entry(EntryKind.PUT, persistent, payload)
-        self._live[persistent] = payload
-        self._live_bytes += len(entry)
-        self._queued.append(entry)
+        if self._live.get(persistent) != payload:
+            self._forget(persistent)
+            entry = encode_entry(EntryKind.PUT, persistent, payload)
+            self._live[persistent] = payload
+            self._live_bytes += len(entry)
+            self._queued.append(entry)
         return await self._flush()
 
     async def drop(self, persistent: int) -> None:
@@ -107,7 +108,7 @@ class HandleJournal:
             return bool(await parking)
         self._is_writing = True
         is_on_disk = await self._write_queued()
-        while self._waiting and self._queued:
+        while self._waiting:
             waiting, self._waiting = self._waiting, []
             others_are = await self._write_queued()
             for parking in waiting:
@@ -116,6 +117,8 @@ class HandleJournal:
         return is_on_disk
 
     async def _write_queued(self) -> bool:
+        if not self._queued:
+            return self.is_writable
         queued, self._queued = b"".join(self._queued), []
         try:
             if self._size + len(queued) > max(limits.JOURNAL_BYTES_MIN, 4 * self._live_bytes):

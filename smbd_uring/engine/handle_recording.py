@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.handle_records import HandleRecord
+from smbd_uring.engine.handle_records import CachingRecord, HandleRecord
+from smbd_uring.engine.leases import Lease
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
@@ -65,4 +66,18 @@ def record_of(opened: Open) -> HandleRecord:
         app_instance_version=durability.app_instance_version,
         delete_on_close=opened.delete_on_close,
         delete_pending=opened.file.delete_pending,
+        caching=_caching_of(opened),
     )
+
+
+def _caching_of(opened: Open) -> CachingRecord | None:
+    """What the open's client may believe to have after a crash: while a break is under way, what it leaves."""
+    holder = opened.holder
+    if holder is None:
+        return None
+    state = holder.state
+    held = state.held if state.told is None else state.told & state.required
+    if not isinstance(holder, Lease):
+        return CachingRecord(held)
+    parent_key = None if holder.parent_key is None else holder.parent_key.hex()
+    return CachingRecord(held, holder.lease_id[1].hex(), holder.version, holder.epoch, parent_key)

@@ -13,9 +13,22 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+GUID_BYTES = 16
+
 
 class BadRecord(Exception):  # noqa: N818 - a state of the journal
     """A record that this version of the server does not understand."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachingRecord:
+    """An oplock, or, with a `lease_key`, a lease: what of READ, HANDLE and WRITE it has left for sure."""
+
+    held: int
+    lease_key: str | None = None
+    version: int = 1
+    epoch: int = 0
+    parent_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class HandleRecord:
     app_instance_version: tuple[int, int] | None
     delete_on_close: bool
     delete_pending: bool
+    caching: CachingRecord | None
 
     def encode(self) -> bytes:
         """The record's bytes."""
@@ -66,8 +80,20 @@ class HandleRecord:
             if values["app_instance_version"] is not None:
                 high, low = values["app_instance_version"]
                 values["app_instance_version"] = (high, low)
+            if values["caching"] is not None:
+                values["caching"] = CachingRecord(**values["caching"])
             record = cls(**values)
-            bytes.fromhex(record.client_guid + record.create_guid + (record.app_instance_id or ""))
+            _check_hexadecimal(record)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadRecord(str(error)) from error
         return record
+
+
+def _check_hexadecimal(record: HandleRecord) -> None:
+    """ValueError when one of the GUIDs and keys is none."""
+    caching = record.caching or CachingRecord(0)
+    for text in (
+        record.client_guid, record.create_guid, record.app_instance_id, caching.lease_key, caching.parent_key,
+    ):  # fmt: skip
+        if text is not None and len(bytes.fromhex(text)) != GUID_BYTES:
+            raise ValueError(f"{text!r} is no GUID")

@@ -21,7 +21,8 @@ from smbd_uring.engine.durable_handles import Durability, Owner
 from smbd_uring.engine.durable_states import DurableEvent
 from smbd_uring.engine.durable_waiting import wait_for_client
 from smbd_uring.engine.handle_journal import HandleJournal
-from smbd_uring.engine.handle_records import BadRecord, HandleRecord
+from smbd_uring.engine.handle_records import BadRecord, CachingRecord, HandleRecord
+from smbd_uring.engine.leases import PARENT_LEASE_KEY_SET, restore_lease, restore_oplock
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.session import Tree
 from smbd_uring.engine.share_modes import READ_RIGHTS
@@ -39,6 +40,7 @@ from smbd_uring.ports import (
     TreeFlags,
 )
 from smbd_uring.wire.const import AccessMask, CreateAction
+from smbd_uring.wire.create_contexts import LeaseRequest
 from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
@@ -166,4 +168,16 @@ def _enter(
     durability.advance(DurableEvent.RESTORE)
     opened.durability = durability
     engine.handles.enter(opened)
+    if record.caching is not None:
+        _restore_caching(engine, opened, durability.client_guid, record.caching)
     wait_for_client(engine, opened)
+
+
+def _restore_caching(engine: Engine, opened: Open, client_guid: bytes, record: CachingRecord) -> None:
+    if record.lease_key is None:
+        restore_oplock(engine, opened, record.held)
+        return
+    asked = LeaseRequest(bytes.fromhex(record.lease_key), record.held, version=record.version, epoch=record.epoch)
+    if record.parent_key is not None:
+        asked.lease_flags, asked.parent_lease_key = PARENT_LEASE_KEY_SET, bytes.fromhex(record.parent_key)
+    restore_lease(engine, opened, client_guid, asked)

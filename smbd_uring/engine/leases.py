@@ -289,6 +289,28 @@ def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open) -> None:
     _join(lease, opened)
 
 
+def restore_oplock(engine: Engine, opened: Open, held: int) -> None:
+    """An open that is there again after a restart of the server gets the oplock it had."""
+    if held != NONE:
+        engine.leases.oplock_count += 1
+        _join(Oplock(opened.file, Kind.OPLOCK, State(held)), opened)
+
+
+def restore_lease(engine: Engine, opened: Open, client_guid: bytes, had: LeaseRequest) -> None:
+    """The same for a lease: `had` has its key, state and epoch."""
+    lease_id = client_guid, had.lease_key
+    lease = engine.leases.find(lease_id)
+    if lease is None:
+        kind = Kind.DIRECTORY_LEASE if opened.is_directory else Kind.LEASE
+        lease = Lease(opened.file, kind, State(had.lease_state), lease_id, had)
+        lease.epoch = had.epoch
+        engine.leases.add(lease)
+        if kind is Kind.DIRECTORY_LEASE:
+            engine.leases.enter_path(lease, opened.absolute_path)
+    if lease.file is opened.file:
+        _join(lease, opened)
+
+
 def _join(holder: Holder, opened: Open) -> None:
     file = opened.file
     holder.opens.add(opened)

@@ -29,6 +29,7 @@ from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.durable_wishes import DurableWish, read_wish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.look_up import why_not_found
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
@@ -66,6 +67,7 @@ async def _create(request: Request, body: CreateRequest, wish: DurableWish | Non
             leases.acquire(request, plan, opened)
         if wish is not None:
             contexts += await durable.promise(request, body, opened, wish, action)
+        await remember_all(request.engine, opened.file)
         grants.grant(request.engine, opened)
         if plan.oplock_level and len(opened.file.opens) > 1:
             request.engine.scheduler.start(grants.reconsider(request.engine, opened.file))
@@ -93,7 +95,8 @@ async def _open_or_make(request: Request, plan: CreatePlan) -> tuple[Open, Creat
             else:
                 opened, action = await open_existing(request, plan, found, found.handle, generation), plan.action
         except breaks.MustWait as others:
-            await breaks.wait(request, others.holders)
+            if others.holders:
+                await breaks.wait(request, others.holders)
             continue
         if opened is not None:
             return opened, action
