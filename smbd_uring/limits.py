@@ -98,6 +98,27 @@ OPENS_PER_SESSION_MAX: Final = 16384
 OPENS_MAX: Final = 65536
 """In all; each costs a file descriptor, so the server raises RLIMIT_NOFILE to fit and lowers this to what it got."""
 
+LOCKS_PER_OPEN_MAX: Final = 1024
+"""Byte-range locks of one open; a database's file has some hundreds."""
+
+LOCKS_PER_FILE_MAX: Final = 4096
+"""The same of all opens of a file: each READ that may hit one looks at them all, in 0.4 ms then.  Who can fill this
+could lock the whole file as well."""
+
+LOCKS_PER_SESSION_MAX: Final = 16384
+"""The same of all files of a session: 4 MiB."""
+
+LOCKS_WAITING_PER_FILE_MAX: Final = 256
+"""LOCKs that wait for bytes of one file: each is looked at when one is unlocked."""
+
+LOCKS_PER_REQUEST_MAX: Final = 64
+"""Elements of one LOCK; no client sends more than a few, and each is compared with all there are."""
+
+LOCAL_LOCK_RETRY_FIRST_S: Final = 0.05
+LOCAL_LOCK_RETRY_MAX_S: Final = 1.0
+"""A LOCK that waits for a local program is tried again after so long, each time twice as long up to the second: the
+kernel can tell of the end of a lock only by holding a thread."""
+
 DURABLE_TIMEOUT_S: Final = 120.0
 """How long a handle that was asked for by DHnQ waits for its client, as Windows since version 8."""
 

@@ -21,11 +21,11 @@ they came, each against what is held and against who was let in just before.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.scheduler import Parking, Turns
 
 OFFSETS = 1 << 64
 """Every offset is below."""
@@ -52,43 +52,62 @@ class ByteRange(NamedTuple):
 NOWHERE = ByteRange(0, 0)
 
 
+class LockAllowance:
+    """How many locks one session holds."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+
 class Lock(NamedTuple):
-    """A lock that is held, or wished for."""
+    """A lock that is held, or wished for, and whose allowance it counts against.  It is told from others like it by
+    its identity."""
 
     owner: Open
     range: ByteRange
     is_exclusive: bool
+    allowance: LockAllowance
 
 
 class Waiting:
-    """Somebody who waits for a lock.  `let_in` is called once, when the lock is entered."""
+    """Somebody who waits for a lock: `entered` is woken when it is.  Not while it `rests`, because something outside of
+    this table is in the way."""
 
-    __slots__ = ("let_in", "lock")
+    __slots__ = ("entered", "lock", "rests")
 
-    def __init__(self, lock: Lock, let_in: Callable[[], None]) -> None:
+    def __init__(self, lock: Lock) -> None:
         self.lock = lock
-        self.let_in = let_in
+        self.entered: Parking | None = None
+        self.rests = False
 
 
 class FileLocks:
-    """Locks held on one file, in the order in which they were taken, and who waits for some."""
+    """Locks held on one file, in the order in which they were taken, and who waits for some.
 
-    __slots__ = ("_exclusive_of", "_shared_of", "held", "waiting")
+    `turns` is for whoever brings the kernel's locks in line with these; `users` counts coroutines that will come back
+    to this table, which is not let go of before.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_exclusive_of", "_shared_of", "held", "turns", "users", "waiting")
+
+    def __init__(self, turns: Turns) -> None:
         self.held: list[Lock] = []
         self.waiting: list[Waiting] = []
+        self.turns = turns
+        self.users = 0
         self._exclusive_of: Counter[Open] = Counter()
         self._shared_of: Counter[Open] = Counter()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody holds a lock or waits for one."""
-        return not self.held and not self.waiting
+        """Whether nobody holds a lock, waits for one or is about to."""
+        return not self.held and not self.waiting and not self.users
 
     def conflicts(self, wanted: Lock) -> bool:
         """Whether a lock that is held is in the way of another."""
-        owner, wanted_range, is_exclusive = wanted
+        owner, wanted_range, is_exclusive = wanted.owner, wanted.range, wanted.is_exclusive
         return any(
             lock.range.overlaps(wanted_range) and (is_exclusive or (lock.is_exclusive and lock.owner is not owner))
             for lock in self.held
@@ -126,6 +145,7 @@ class FileLocks:
     def enter(self, lock: Lock) -> None:
         """Hold a lock that conflicts with nothing."""
         self.held.append(lock)
+        lock.allowance.used += 1
         (self._exclusive_of if lock.is_exclusive else self._shared_of)[lock.owner] += 1
 
     def find(self, opened: Open, wanted: ByteRange) -> Lock | None:
@@ -139,33 +159,38 @@ class FileLocks:
         return found
 
     def remove(self, lock: Lock) -> None:
-        """Let go of a lock; call `let_in` afterwards."""
-        for index in range(len(self.held) - 1, -1, -1):  # of equal ones the last: a request takes back its own
-            if self.held[index] == lock:
+        """Let go of a lock, if it is held; call `let_in` afterwards."""
+        for index, held in enumerate(self.held):
+            if held is lock:
                 del self.held[index]
                 break
         else:
-            raise AssertionError("a lock that is not held")
+            return
+        lock.allowance.used -= 1
         counts = self._exclusive_of if lock.is_exclusive else self._shared_of
         counts[lock.owner] -= 1
         if not counts[lock.owner]:
             del counts[lock.owner]
 
-    def remove_all(self, locks: Iterable[Lock]) -> None:
-        """Let go of several."""
-        for lock in locks:
-            self.remove(lock)
+    def remove_all_of(self, opened: Open) -> None:
+        """Let go of everything that an open holds; call `let_in` afterwards."""
+        for lock in self.held_by(opened):
+            lock.allowance.used -= 1
+        self.held = [lock for lock in self.held if lock.owner is not opened]
+        self._exclusive_of.pop(opened, None)
+        self._shared_of.pop(opened, None)
 
     def let_in(self) -> None:
         """Locks went away: enter those of the waiting that nothing is in the way of any more, first come first."""
         still_waiting: list[Waiting] = []
         let_in: list[Waiting] = []
         for waiting in self.waiting:
-            if self.conflicts(waiting.lock):
+            if waiting.rests or self.conflicts(waiting.lock):
                 still_waiting.append(waiting)
             else:
                 self.enter(waiting.lock)
                 let_in.append(waiting)
         self.waiting = still_waiting
         for waiting in let_in:
-            waiting.let_in()
+            if waiting.entered is not None:
+                waiting.entered.wake()

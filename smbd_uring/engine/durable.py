@@ -19,6 +19,7 @@ from smbd_uring.engine.durable_waiting import wait_for_client
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.handle_recording import remember
+from smbd_uring.engine.lock_taking import end_waiting
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.share_modes import DATA_RIGHTS
 from smbd_uring.engine.teardown import close_open
@@ -184,6 +185,7 @@ async def _quieten(engine: Engine, opened: Open) -> None:
     await grants.revoke(opened)
     for request in list(opened.notifies):
         request.cleanup()
+    end_waiting(opened)
     while opened.busy and not opened.closing:
         parking = Parking(engine.scheduler)
         opened.idle.append(parking)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smbd_uring.engine.durable_handles import Durability
     from smbd_uring.engine.leases import Caching, Holder, LeaseId
     from smbd_uring.engine.listing import Listing
+    from smbd_uring.engine.lock_checks import WriteUnderWay
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Parking, Turns
     from smbd_uring.engine.session import Session, Tree
@@ -54,7 +55,7 @@ class Deletion:
 class File:
     """What the opens of one inode share."""
 
-    __slots__ = ("caching", "deletion", "identity", "locks", "opens")
+    __slots__ = ("caching", "deletion", "identity", "locks", "opens", "writes")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -64,6 +65,8 @@ class File:
         """Byte-range locks; None when nobody holds one or waits for one."""
         self.caching: Caching | None = None
         """Who holds oplocks and leases; None when nobody does."""
+        self.writes: list[WriteUnderWay] = []
+        """WRITEs that the engine has begun, whose bytes may arrive at any moment."""
 
     @property
     def delete_pending(self) -> bool:
@@ -110,8 +113,9 @@ class Open:
     __slots__ = (
         "busy", "channel_sequence", "closed", "closing", "components", "create_options", "credentials",
         "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "granted_operations", "handle",
-        "holder", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "mode", "notifies",
-        "older_requests", "parent_lease", "position", "sequence_moves", "session", "share_access", "tree",
+        "holder", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "lock_requests",
+        "lock_sequences", "mode", "notifies", "older_requests", "parent_lease", "position", "sequence_moves", "session",
+        "share_access", "tree",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -140,6 +144,10 @@ class Open:
         self.listing: Listing | None = None
         self.listing_turns: Turns | None = None
         self.notifies: set[Request] = set()
+        self.lock_requests: set[Request] = set()
+        """LOCKs that wait for a range of bytes."""
+        self.lock_sequences: dict[int, int] = {}
+        """[MS-SMB2] 3.3.1.10, Open.LockSequenceArray: the number of the last LOCK by index, as far as it is valid."""
         self.is_ready = False
         """Its CREATE is through with it; before that nothing is granted."""
         self.granted_operations = GrantOperation(0)

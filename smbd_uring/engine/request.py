@@ -144,6 +144,13 @@ class Request:
             self.opened.release()
             self.opened = None
 
+    def use_open_again(self, opened: Open) -> None:
+        """After `stop_using_open`: count as a user of an open that is there still."""
+        assert self.opened is None and not opened.closing
+        self.sequence_moves = opened.sequence_moves
+        opened.busy += 1
+        self.opened = opened
+
     def let_go_of_message(self) -> None:
         """The handler has read all it wants: keep nothing of the frame alive, however long the request lives."""
         self.message = _NO_BYTES

@@ -11,6 +11,7 @@ from smbd_uring.crypto.authentication import Authentication
 from smbd_uring.crypto.keys import PreauthIntegrity, SessionKeys
 from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import Signer
+from smbd_uring.engine.byte_range_locks import LockAllowance
 from smbd_uring.engine.session_states import SessionEvent, SessionState, next_state
 from smbd_uring.ports import AccountFlags, Credentials, ShareAnswer, ShareFlags, ShareRoot, TreeFlags
 
@@ -76,8 +77,8 @@ class Session:
 
     __slots__ = (
         "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
-        "is_anonymous", "is_guest", "keys", "next_tree_id", "nonce_prefix", "opener", "opens", "preauth", "rounds",
-        "sealer", "session_id", "setup_running", "signer", "signing_required", "state", "trees",
+        "is_anonymous", "is_guest", "keys", "lock_allowance", "next_tree_id", "nonce_prefix", "opener", "opens",
+        "preauth", "rounds", "sealer", "session_id", "setup_running", "signer", "signing_required", "state", "trees",
         "waiting_for_close",
     )  # fmt: skip
 
@@ -104,6 +105,7 @@ class Session:
         """The second part of the nonces of `sealer`, which no other sealer of its key may have."""
         self.trees: dict[int, Tree] = {}
         self.opens: dict[int, Open] = {}
+        self.lock_allowance = LockAllowance()
         self.next_tree_id = 1
         self.expiry: Timer | None = None
         self.waiting_for_close: list[Parking] = []

@@ -12,9 +12,11 @@ from __future__ import annotations
 import errno
 import logging
 from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine import grants, leases
+from smbd_uring.engine.lock_taking import end_waiting, release
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
@@ -53,10 +55,12 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     if opened.notifies:
         for request in list(opened.notifies):
             request.cleanup()
+    end_waiting(opened)
     while opened.busy > own_use:
         parking = Parking(engine.scheduler)
         opened.idle.append(parking)
         await parking
+    await release(engine, opened)
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
     tree = opened.tree
@@ -150,7 +154,7 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0, leave: Leave 
     tree.closing = True
     for parking in list(tree.parked):
         parking.wake(NtStatus.CANCELLED)
-    for opened in list(tree.opens):
+    for opened in sorted(tree.opens, key=attrgetter("file_id")):  # in a defined order: clients see who goes first
         if leave is None or not await leave(engine, opened):
             await close_open(engine, opened)
     while tree.busy > own_use:

@@ -90,6 +90,12 @@ def file_range(offset: int, length: int) -> None:
         raise refused(errno.EINVAL, "file range")
 
 
+def lock_range(offset: int, length: int) -> None:
+    """OSError(EINVAL) unless there are bytes in [offset, offset + length) and each has an offset."""
+    if not (0 <= offset <= OFFSET_MAX and 0 < length <= OFFSET_MAX + 1 - offset):
+        raise refused(errno.EINVAL, "lock range")
+
+
 def xattr_name(name: bytes) -> bytes:
     """`name` unless it is empty or has a NUL: OSError(EINVAL)."""
     if not name or b"\0" in name:

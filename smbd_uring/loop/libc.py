@@ -9,6 +9,8 @@ Callers guarantee that names hold no NUL byte (see `arguments`); ctypes would cu
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import os
 import struct
 from typing import Any, Final
@@ -45,6 +47,12 @@ STATX_BYTES: Final = 256
 assert _STATX.size <= STATX_BYTES
 
 _DIRENT_HEADER = struct.Struct("=QqHB")
+
+# struct flock with 64-bit offsets: type, whence, start, length, process.
+_FLOCK = struct.Struct("@hhqqi0q")
+_F_OFD_GETLK: Final = 36
+_F_OFD_SETLK: Final = 37
+_WHOLE_FILE_END: Final = 1 << 63
 
 
 class _StatFs(ctypes.Structure):
@@ -212,3 +220,26 @@ def read_directory(descriptor: int, names_max: int) -> list[DirectoryEntry] | No
         if len(entries) > names_max:
             return None
     return entries
+
+
+def set_range_lock(descriptor: int, offset: int, length: int, lock_type: int) -> bool:
+    """F_OFD_SETLK with F_RDLCK, F_WRLCK or F_UNLCK; False when somebody else's lock is in the way."""
+    try:
+        fcntl.fcntl(descriptor, _F_OFD_SETLK, _flock(offset, length, lock_type))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def is_range_locked(descriptor: int, offset: int, length: int, lock_type: int) -> bool:
+    """F_OFD_GETLK: whether somebody else's lock is in the way of F_RDLCK or F_WRLCK."""
+    answer = fcntl.fcntl(descriptor, _F_OFD_GETLK, _flock(offset, length, lock_type))
+    found: int = _FLOCK.unpack(answer)[0]
+    return found != fcntl.F_UNLCK
+
+
+def _flock(offset: int, length: int, lock_type: int) -> bytes:
+    # A length of 0 reaches to the end of all files, however they grow.
+    return _FLOCK.pack(lock_type, os.SEEK_SET, offset, 0 if offset + length == _WHOLE_FILE_END else length, 0)

@@ -8,6 +8,7 @@ Handles are descriptor numbers.  A handle must not be closed while another effec
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Collection
 from typing import Any
@@ -17,6 +18,7 @@ from smbd_uring.loop.identity import ThreadIdentity, acting_as
 from smbd_uring.ports import (
     Allocate,
     CheckAccess,
+    CheckRangeLock,
     CloseHandle,
     Created,
     CreateFile,
@@ -33,11 +35,13 @@ from smbd_uring.ports import (
     LookUp,
     MakeDirectory,
     OpenAt,
+    RangeLock,
     ReadAt,
     Remove,
     Rename,
     Reopen,
     SetMode,
+    SetRangeLock,
     SetTimes,
     SetXattr,
     Stat,
@@ -144,6 +148,16 @@ def _synchronize(effect: Synchronize) -> None:
     (os.fdatasync if effect.data_only else os.fsync)(effect.handle)
 
 
+def _set_range_lock(effect: SetRangeLock) -> bool:
+    arguments.lock_range(effect.offset, effect.length)
+    return libc.set_range_lock(effect.handle, effect.offset, effect.length, _LOCK_TYPES[effect.kind])
+
+
+def _check_range_lock(effect: CheckRangeLock) -> bool:
+    arguments.lock_range(effect.offset, effect.length)
+    return libc.is_range_locked(effect.handle, effect.offset, effect.length, _LOCK_TYPES[effect.kind])
+
+
 def _stat(effect: Stat) -> FileStatus:
     return paths.stat(effect.directory, arguments.component_or_self(effect.name))
 
@@ -239,6 +253,8 @@ def _watch_names(_effect: WatchNames) -> int:
     raise arguments.refused(errno.EOPNOTSUPP, "only a loop watches names")
 
 
+_LOCK_TYPES = {RangeLock.NONE: fcntl.F_UNLCK, RangeLock.SHARED: fcntl.F_RDLCK, RangeLock.EXCLUSIVE: fcntl.F_WRLCK}
+
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     OpenAt: _open_at,
     LookUp: _look_up,
@@ -251,6 +267,8 @@ _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
     ReadAt: _read_at,
     WriteAt: _write_at,
     Synchronize: _synchronize,
+    SetRangeLock: _set_range_lock,
+    CheckRangeLock: _check_range_lock,
     Stat: _stat,
     StatVolume: _stat_volume,
     CheckAccess: _check_access,

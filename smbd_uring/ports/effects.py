@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Generic, NamedTuple, NewType, TypeVar
 
 Result = TypeVar("Result")
@@ -171,6 +172,40 @@ class Synchronize(Effect[None]):
 
     handle: Handle
     data_only: bool = False
+
+
+class RangeLock(IntEnum):
+    """How an open file holds a range of bytes in the kernel's table of locks, where other programs see it."""
+
+    NONE = 0
+    SHARED = 1
+    EXCLUSIVE = 2
+
+
+@dataclass(slots=True)
+class SetRangeLock(Effect[bool]):
+    """F_OFD_SETLK: hold `length` (not 0) bytes from `offset` on as `kind` says, whatever this open file held of them
+    before; `offset` + `length` is at most 1 << 63, which stands for everything behind `offset`.
+
+    Result: whether it was done; not when another open file or a process is in the way.  The locks of an open file go
+    when it is closed.  OSError: EBADF when SHARED and not open for reading, or EXCLUSIVE and not for writing.
+    """
+
+    handle: Handle
+    offset: int
+    length: int
+    kind: RangeLock
+
+
+@dataclass(slots=True)
+class CheckRangeLock(Effect[bool]):
+    """F_OFD_GETLK with the arguments of `SetRangeLock`, `kind` not NONE.  Result: whether another open file or a
+    process is in the way."""
+
+    handle: Handle
+    offset: int
+    length: int
+    kind: RangeLock
 
 
 @dataclass(slots=True)

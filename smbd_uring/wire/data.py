@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from smbd_uring.limits import LOCKS_PER_REQUEST_MAX
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.errors import MalformedMessage
 from smbd_uring.wire.pdu import BODY_OFFSET, EmptyBody, FileId, slice_of, unpack_body
@@ -27,8 +28,6 @@ READ_RESPONSE_DATA_OFFSET = BODY_OFFSET + _READ_RESPONSE.size
 WRITE_DATA_OFFSET_MAX = 0x100
 """[MS-SMB2] 3.3.5.13."""
 
-LOCKS_MAX = 1024
-"""Elements of one LOCK; Windows takes what fits in a message, no client sends more than a few."""
 
 
 @dataclass(slots=True)
@@ -197,7 +196,7 @@ class LockRequest:
     def decode(cls, message: memoryview) -> LockRequest:
         """MalformedMessage when it does not decode."""
         count, sequence, persistent, volatile = unpack_body(_LOCK_REQUEST, message, 48)
-        if not 1 <= count <= LOCKS_MAX:
+        if not 1 <= count <= LOCKS_PER_REQUEST_MAX:
             raise MalformedMessage(f"{count} lock elements")
         elements = slice_of(message, BODY_OFFSET + _LOCK_REQUEST.size, count * _LOCK_ELEMENT.size)
         locks = [LockElement(offset, length, flags) for offset, length, flags, _ in _LOCK_ELEMENT.iter_unpack(elements)]

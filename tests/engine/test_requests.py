@@ -312,9 +312,8 @@ def test_a_response_is_no_request(client: FileClient) -> None:
     client.assert_ended()
 
 
-def test_locks_and_control_codes_are_not_supported_and_not_made_up(client: FileClient) -> None:
+def test_control_codes_are_not_supported_and_not_made_up(client: FileClient) -> None:
     file_id = client.open("file")
-    assert client.lock(file_id, 0, 1, 2).status == NtStatus.NOT_SUPPORTED
     assert client.ioctl(0x0014_0078, file_id=file_id).status == NtStatus.NOT_SUPPORTED
     assert client.ioctl(0x0014_01FC).status == NtStatus.NOT_SUPPORTED
     assert client.ioctl(0x0006_0194).status == NtStatus.FS_DRIVER_REQUIRED

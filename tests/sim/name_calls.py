@@ -81,8 +81,10 @@ def reopen(machine: Machine, effect: Reopen) -> Handle:
 
 
 def close(machine: Machine, effect: CloseHandle) -> None:
-    node = machine.file(effect.handle).node
+    opened = machine.file(effect.handle)
+    node = opened.node
     del machine.open_files[effect.handle]
+    node.ranges = [held for held in node.ranges if held.owner is not opened]
     node.open_count -= 1
     node.free(machine.space)
 

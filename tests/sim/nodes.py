@@ -10,7 +10,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from smbd_uring.ports import Credentials, FileStatus
+from smbd_uring.ports import Credentials, FileStatus, RangeLock
 
 PAGE_BYTES = 4096
 FILE_BYTES_MAX = 1 << 44
@@ -39,6 +39,16 @@ class Space:
         assert self.pages_used >= 0
 
 
+@dataclass(slots=True)
+class HeldRange:
+    """Bytes [start, end) that an open file, or a process, has locked."""
+
+    owner: object
+    start: int
+    end: int
+    kind: RangeLock
+
+
 @dataclass(eq=False, slots=True)
 class Node:
     """One inode.  A directory has `entries`, a symlink `target`, a file sparse `pages` by index and a `size`."""
@@ -56,6 +66,7 @@ class Node:
     size: int = 0
     xattrs: dict[bytes, bytes] = field(default_factory=dict)
     open_count: int = 0
+    ranges: list[HeldRange] = field(default_factory=list)
     accessed_ns: int = 0
     modified_ns: int = 0
     changed_ns: int = 0

@@ -128,6 +128,12 @@ class Messages:
         return Message(Command.CHANGE_NOTIFY, body, credits=CREDITS_ASKED)
 
     @staticmethod
+    def lock(file_id: FileId, *elements: tuple[int, int, int], sequence: int = 0) -> Message:
+        """LOCK of ranges: (offset, length, flags) each."""
+        body = LockRequest(file_id, [LockElement(*element) for element in elements], sequence).encode()
+        return Message(Command.LOCK, body, credits=CREDITS_ASKED)
+
+    @staticmethod
     def echo() -> Message:
         """ECHO."""
         return Message(Command.ECHO, EchoRequest().encode(), credits=CREDITS_ASKED)
@@ -192,10 +198,9 @@ class FileClient(SessionClient):
         """FLUSH."""
         return self.ask(message(Command.FLUSH, FlushRequest(file_id).encode(), options))
 
-    def lock(self, file_id: FileId, offset: int, length: int, lock_flags: int) -> Reply:
+    def lock(self, file_id: FileId, offset: int, length: int, lock_flags: int, sequence: int = 0) -> Reply:
         """LOCK of one range."""
-        body = LockRequest(file_id, [LockElement(offset, length, lock_flags)]).encode()
-        return self.ask(message(Command.LOCK, body, {}))
+        return self.ask(Messages.lock(file_id, (offset, length, lock_flags), sequence=sequence))
 
     def query_info(
         self, file_id: FileId, info_class: int, info_type: int = InfoType.FILE, *, size: int = INFO_BYTES,

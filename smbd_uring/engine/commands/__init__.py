@@ -5,7 +5,7 @@ from smbd_uring.engine.commands.close import close
 from smbd_uring.engine.commands.create import create
 from smbd_uring.engine.commands.echo import echo
 from smbd_uring.engine.commands.ioctl import ioctl
-from smbd_uring.engine.commands.locking import lock
+from smbd_uring.engine.commands.lock import lock
 from smbd_uring.engine.commands.negotiate import negotiate
 from smbd_uring.engine.commands.oplock_break import oplock_break
 from smbd_uring.engine.commands.query_directory import query_directory

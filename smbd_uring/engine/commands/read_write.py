@@ -8,11 +8,12 @@ from __future__ import annotations
 from smbd_uring.engine import breaks, grants
 from smbd_uring.engine.credits import PAYLOAD_BYTES_PER_CREDIT, charge_needed
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.lock_checks import begin_write, check_read, end_write
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
-from smbd_uring.ports import Handle, ReadAt, Stat, Synchronize, WriteAt
+from smbd_uring.ports import Buffer, Handle, ReadAt, Stat, Synchronize, WriteAt
 from smbd_uring.wire.const import AccessMask, CreateOptions, WriteFlags
 from smbd_uring.wire.data import (
     FlushRequest,
@@ -42,6 +43,7 @@ async def read(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER if body.channel else NtStatus.ACCESS_DENIED)
     if opened.file.caching is not None:
         await breaks.before(request, opened, Operation.READ)
+    check_read(opened, body.offset, body.length)
     data = await ReadAt(_handle(opened), body.offset, body.length) if body.length else b""
     if len(data) < body.minimum_count or (body.length and not data):
         raise SmbError(NtStatus.END_OF_FILE)
@@ -68,7 +70,7 @@ async def write(request: Request) -> Response:
         raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
     if opened.file.caching is not None:
         await breaks.before(request, opened, Operation.CHANGE_DATA)
-    written = await WriteAt(handle, offset, body.data, opened.credentials) if length else 0
+    written = await _write(opened, handle, offset, body.data) if length else 0
     if opened.file.caching is not None:
         breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH
@@ -77,6 +79,14 @@ async def write(request: Request) -> Response:
     request.engine.bytes_written += written
     grants.move_position(opened, offset + written)
     return Response(WriteResponse(count=written).encode())
+
+
+async def _write(opened: Open, handle: Handle, offset: int, data: Buffer) -> int:
+    under_way = begin_write(opened, offset, len(data))
+    try:
+        return await WriteAt(handle, offset, data, opened.credentials)
+    finally:
+        end_write(under_way)
 
 
 async def flush(request: Request) -> Response:

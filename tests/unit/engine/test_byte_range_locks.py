@@ -9,12 +9,22 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from smbd_uring.engine.byte_range_locks import OFFSETS, ByteRange, FileLocks, Lock, Waiting
+from smbd_uring.engine.byte_range_locks import OFFSETS, ByteRange, FileLocks, Lock, LockAllowance, Waiting
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.scheduler import Parking, Scheduler, Turns
 
+SCHEDULER = cast(Scheduler, None)
 BYTES = 6
 RANGES = [ByteRange(offset, length) for offset in range(BYTES) for length in range(BYTES - offset)]
 OWNERS = [cast(Open, name) for name in ("one", "other", "third")]
+
+
+def table() -> FileLocks:
+    return FileLocks(Turns(SCHEDULER))
+
+
+def lock(owner: Open, wanted: ByteRange, is_exclusive: bool) -> Lock:
+    return Lock(owner, wanted, is_exclusive, LockAllowance())
 
 
 def places(wanted: ByteRange) -> set[float]:
@@ -47,15 +57,15 @@ def test_a_range_ends_with_the_last_offset(offset: int, length: int, is_valid: b
 @pytest.mark.parametrize("held_exclusive", [False, True])
 @pytest.mark.parametrize("by_the_same", [False, True])
 def test_the_table_of_conflicts(held_exclusive: bool, by_the_same: bool) -> None:
-    locks, there = FileLocks(), ByteRange(2, 2)
+    locks, there = table(), ByteRange(2, 2)
     holder, asker = OWNERS[0], OWNERS[0] if by_the_same else OWNERS[1]
-    locks.enter(Lock(holder, there, held_exclusive))
+    locks.enter(lock(holder, there, held_exclusive))
     foreign_exclusive = held_exclusive and not by_the_same
     own_exclusive = held_exclusive and by_the_same
     for wanted in RANGES:
         meets = wanted.overlaps(there)
-        assert locks.conflicts(Lock(asker, wanted, True)) == meets
-        assert locks.conflicts(Lock(asker, wanted, False)) == (meets and foreign_exclusive)
+        assert locks.conflicts(lock(asker, wanted, True)) == meets
+        assert locks.conflicts(lock(asker, wanted, False)) == (meets and foreign_exclusive)
         assert locks.refuses_read(asker, wanted) == (meets and foreign_exclusive)
         assert locks.refuses_write(asker, wanted) == (meets and not own_exclusive)
     assert locks.may_refuse_reads(asker) == foreign_exclusive
@@ -63,26 +73,44 @@ def test_the_table_of_conflicts(held_exclusive: bool, by_the_same: bool) -> None
 
 
 def test_those_who_wait_are_let_in_as_they_came_as_far_as_they_do_not_conflict() -> None:
-    locks, order = FileLocks(), list[str]()
-    barrier = Lock(OWNERS[0], ByteRange(0, 10), True)
+    locks = table()
+    barrier = lock(OWNERS[0], ByteRange(0, 10), True)
     locks.enter(barrier)
     wishes = {
-        "writer": Lock(OWNERS[1], ByteRange(0, 5), True),
-        "reader behind it": Lock(OWNERS[2], ByteRange(0, 5), False),
-        "reader elsewhere": Lock(OWNERS[2], ByteRange(6, 2), False),
-        "second reader elsewhere": Lock(OWNERS[1], ByteRange(6, 2), False),
+        "writer": lock(OWNERS[1], ByteRange(0, 5), True),
+        "reader behind it": lock(OWNERS[2], ByteRange(0, 5), False),
+        "reader elsewhere": lock(OWNERS[2], ByteRange(6, 2), False),
+        "second reader elsewhere": lock(OWNERS[1], ByteRange(6, 2), False),
     }
+    places = {name: Parking(SCHEDULER) for name in wishes}
     for name, wish in wishes.items():
         assert locks.conflicts(wish)
-        locks.waiting.append(Waiting(wish, lambda name=name: order.append(name)))  # type: ignore[misc]
-    locks.let_in()
-    assert order == []
+        waiting = Waiting(wish)
+        waiting.entered = places[name]
+        locks.waiting.append(waiting)
+
+    def let_in() -> list[str]:
+        before = {name for name, place in places.items() if place.woken}
+        locks.let_in()
+        return [name for name, place in places.items() if place.woken and name not in before]
+
+    assert let_in() == []
     locks.remove(barrier)
-    locks.let_in()
-    assert order == ["writer", "reader elsewhere", "second reader elsewhere"]
+    assert let_in() == ["writer", "reader elsewhere", "second reader elsewhere"]
+    assert [held for held in locks.held if held in wishes.values()] == locks.held
     locks.remove(wishes["writer"])
+    assert let_in() == ["reader behind it"] and not locks.waiting
+
+
+def test_who_rests_is_not_let_in_before_the_rest_is_over() -> None:
+    locks, waiting = table(), Waiting(lock(OWNERS[0], ByteRange(0, 1), True))
+    waiting.entered, waiting.rests = Parking(SCHEDULER), True
+    locks.waiting.append(waiting)
     locks.let_in()
-    assert order[3:] == ["reader behind it"] and not locks.waiting
+    assert not waiting.entered.woken and not locks.held
+    waiting.rests = False
+    locks.let_in()
+    assert waiting.entered.woken and locks.held == [waiting.lock]
 
 
 class AgainstModel(RuleBasedStateMachine):
@@ -90,18 +118,20 @@ class AgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.locks = FileLocks()
+        self.locks = table()
+        self.allowance = LockAllowance()
         self.model: list[tuple[Open, ByteRange, bool]] = []
 
     @rule(owner=st.sampled_from(OWNERS), wanted=st.sampled_from(RANGES), is_exclusive=st.booleans())
-    def lock(self, owner: Open, wanted: ByteRange, is_exclusive: bool) -> None:
+    def take(self, owner: Open, wanted: ByteRange, is_exclusive: bool) -> None:
         free = not any(
             wanted.overlaps(held) and not (not is_exclusive and (not exclusive or holder is owner))
             for holder, held, exclusive in self.model
         )
-        assert self.locks.conflicts(Lock(owner, wanted, is_exclusive)) != free
+        wish = Lock(owner, wanted, is_exclusive, self.allowance)
+        assert self.locks.conflicts(wish) != free
         if free:
-            self.locks.enter(Lock(owner, wanted, is_exclusive))
+            self.locks.enter(wish)
             self.model.append((owner, wanted, is_exclusive))
 
     @rule(owner=st.sampled_from(OWNERS), wanted=st.sampled_from(RANGES))
@@ -116,12 +146,13 @@ class AgainstModel(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(OWNERS))
     def close(self, owner: Open) -> None:
-        self.locks.remove_all(self.locks.held_by(owner))
+        self.locks.remove_all_of(owner)
         self.model = [entry for entry in self.model if entry[0] is not owner]
 
     @invariant()
     def agrees(self) -> None:
         assert self.locks.is_empty == (not self.model)
+        assert self.allowance.used == len(self.model)
         for owner in OWNERS:
             others = [entry for entry in self.model if entry[0] is not owner]
             assert self.locks.count_of(owner) == len(self.model) - len(others)

@@ -1,0 +1,73 @@
+"""READ and WRITE against byte-range locks: mandatory for every client, whoever holds the lock.
+
+Knows: [MS-FSA] 2.1.5.3 (read), 2.1.5.4 (write), and what a lock has to wait for.  Must not know: how locks are taken.
+
+A WRITE is checked when it begins and may take long.  A lock that is taken meanwhile waits for it, so that nothing
+changes under its owner's hands: `begin_write` and `end_write` enclose what the engine writes, `writes_ended` waits.
+What a data plane writes is waited for by `grants.reconsider`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from smbd_uring.engine.byte_range_locks import ByteRange
+from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.scheduler import Parking
+from smbd_uring.wire.ntstatus import NtStatus
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.byte_range_locks import Lock
+    from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.opens import Open
+
+
+class WriteUnderWay:
+    """A WRITE of an open that has begun and has not ended, and who waits for that."""
+
+    __slots__ = ("length", "offset", "opened", "waiting")
+
+    def __init__(self, opened: Open, offset: int, length: int) -> None:
+        self.opened = opened
+        self.offset = offset
+        self.length = length
+        self.waiting: list[Parking] = []
+
+
+def check_read(opened: Open, offset: int, length: int) -> None:
+    """SmbError(FILE_LOCK_CONFLICT) when somebody else's lock keeps these bytes from being read.  No bytes are always
+    free."""
+    locks = opened.file.locks
+    if locks is not None and length and locks.refuses_read(opened, ByteRange(offset, length)):
+        raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
+
+
+def check_write(opened: Open, offset: int, length: int) -> None:
+    """SmbError(FILE_LOCK_CONFLICT) when a lock keeps these bytes from being changed.  No bytes are always free."""
+    locks = opened.file.locks
+    if locks is not None and length and locks.refuses_write(opened, ByteRange(offset, length)):
+        raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
+
+
+def begin_write(opened: Open, offset: int, length: int) -> WriteUnderWay:
+    """As `check_write`; the bytes are about to be written."""
+    check_write(opened, offset, length)
+    write = WriteUnderWay(opened, offset, length)
+    opened.file.writes.append(write)
+    return write
+
+
+def end_write(write: WriteUnderWay) -> None:
+    """They are written, or never will be."""
+    write.opened.file.writes.remove(write)
+    for parking in write.waiting:
+        parking.wake()
+
+
+async def writes_ended(engine: Engine, lock: Lock) -> None:
+    """Wait for the WRITEs of others that were under way to the bytes of a lock when it was entered."""
+    for write in list(lock.owner.file.writes):
+        if write.opened is not lock.owner and lock.range.overlaps(ByteRange(write.offset, write.length)):
+            parking = Parking(engine.scheduler)
+            write.waiting.append(parking)
+            await parking
