@@ -222,6 +222,46 @@ MiB at most); a larger directory is read at each name that is not there."""
 
 SEARCH_PATTERN_CHARACTERS_MAX: Final = 255
 
+# --- change notifications ----------------------------------------------------------------------------------------
+
+NOTIFY_QUEUE_BYTES_MAX: Final = 64 * KIB
+"""What one handle is kept of events that its client did not ask for yet, as Windows; more is told as "look for
+yourself"."""
+
+NOTIFY_EVENTS_IN_ALL_MAX: Final = 400_000
+"""The same of all handles together (about 170 bytes each): short names in many handles' queues would take ten times
+what the client pays for them."""
+
+NOTIFY_UNCHECKED_MAX: Final = 1024
+"""Events of one handle that wait until the kernel has said whether the client may list their folder."""
+
+NOTIFY_FOLDERS_KNOWN_MAX: Final = 256
+NOTIFY_FOLDER_KNOWN_S: Final = 2.0
+"""For how many folders one handle remembers that, and how long a right that was taken away is believed in."""
+
+FOLDERS_WATCHED_MAX: Final = 100_000
+"""Folders watched by the kernel, those below watched trees included (about 1 KiB in the kernel and 0.7 KiB here).
+fs.inotify.max_user_watches bounds them too.  Beyond it only what clients change is told."""
+
+FOLDERS_PER_TURN: Final = 64
+FOLDERS_PAUSE_S: Final = 0.003
+"""A tree is walked in steps of so many folders (about 2 ms), with pauses for everybody else."""
+
+NOTIFY_REST_PER_CHANGE_S: Final = 12e-6
+NOTIFY_REST_MAX_S: Final = 0.25
+NOTIFY_REST_FROM: Final = 64
+"""After taking in more than FROM changes the engine lets them pile up for a while, three times as long as they took:
+a storm costs a quarter of its time at most, and the kernel's queue overflows instead, which is told."""
+
+NOTIFY_WRITTEN_AGAIN_S: Final = 1.0
+NOTIFY_WRITTEN_NAMES_MAX: Final = 4096
+"""A file that is written to without pause is told of once in this time, for so many files."""
+
+FOLDERS_REBUILD_S: Final = 1.0
+FOLDERS_REBUILD_MAX_S: Final = 60.0
+"""After changes were lost the watched trees are walked again: after so long, twice as long each time it happens again
+soon."""
+
 # --- companion ---------------------------------------------------------------------------------------------------
 
 COMPANION_ANSWER_TIMEOUT_S: Final = 2.0

@@ -27,12 +27,14 @@ from smbd_uring.engine.request import Request
 from smbd_uring.engine.share_modes import READ_RIGHTS
 from smbd_uring.ports import CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
 from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileAttributes
+from smbd_uring.wire.fscc import CompletionFilter
 from smbd_uring.wire.ntstatus import NtStatus
 
 CREATE = int(CreateDisposition.CREATE)
 NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
 READONLY = int(FileAttributes.READONLY)
 DELETE = int(AccessMask.DELETE)
+EMPTIED = int(CompletionFilter.ATTRIBUTES | CompletionFilter.SIZE | CompletionFilter.LAST_WRITE)
 READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 WRITE_ONLY = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
 READ_WRITE = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
@@ -126,11 +128,14 @@ async def overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     """[MS-FSA] 2.1.5.1.2.1: empty the file and give it the attributes that were sent."""
     root, handle = opened.tree.root, opened.handle
     assert root is not None and handle is not None
-    await Truncate(handle, 0, opened.credentials)
-    breaks.after(request.engine, opened, Operation.CHANGE_DATA)
-    attributes = plan.attributes | FileAttributes.ARCHIVE
-    if attributes != opened.facts.attributes and root.store_dos_attributes:
-        await request.engine.filesystem.set_attributes(
-            root, handle, opened.facts, attributes, None, opened.credentials
-        )
+    notifications, share_path = request.engine.notifications, opened.tree.share.path
+    async with notifications.own_change(share_path, opened.components):
+        await Truncate(handle, 0, opened.credentials)
+        breaks.after(request.engine, opened, Operation.CHANGE_DATA)
+        attributes = plan.attributes | FileAttributes.ARCHIVE
+        if attributes != opened.facts.attributes and root.store_dos_attributes:
+            await request.engine.filesystem.set_attributes(
+                root, handle, opened.facts, attributes, None, opened.credentials
+            )
+    await notifications.described(share_path, opened.components, EMPTIED)
     await refresh(request.engine, opened)

@@ -67,16 +67,18 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
         raise SmbError(NtStatus.CANNOT_DELETE)
     facts = None
     try:
-        if plan.must_be_directory:
-            handle = await engine.filesystem.create_directory(
-                root, found.components, plan.attributes & ~FileAttributes.ARCHIVE, tree.credentials
-            )
-        else:
-            handle, facts = await engine.filesystem.create_file(
-                root, found.components, os.O_RDWR, plan.attributes | FileAttributes.ARCHIVE, tree.credentials
-            )
+        async with engine.notifications.own_change(tree.share.path, found.components):
+            if plan.must_be_directory:
+                handle = await engine.filesystem.create_directory(
+                    root, found.components, plan.attributes & ~FileAttributes.ARCHIVE, tree.credentials
+                )
+            else:
+                handle, facts = await engine.filesystem.create_file(
+                    root, found.components, os.O_RDWR, plan.attributes | FileAttributes.ARCHIVE, tree.credentials
+                )
     except FileExistsError:
         return None
+    await engine.notifications.added(tree.share.path, found.components, plan.must_be_directory)
     granted = plan.desired_access & ~AccessMask.MAXIMUM_ALLOWED
     if plan.desired_access & AccessMask.MAXIMUM_ALLOWED:
         granted |= FILE_ALL_ACCESS
@@ -105,4 +107,6 @@ async def _delete_unopened(request: Request, components: tuple[str, ...], facts:
         await engine.filesystem.delete(tree.root, components, identity, is_directory, tree.credentials)
     except OSError as error:
         log.warning("deleting %s, which nobody opened, failed: %s", "\\".join(components), error)
+    else:
+        await engine.notifications.removed(tree.share.path, components, is_directory)
     engine.opens.unlinked_generation += 1

@@ -183,8 +183,8 @@ async def _quieten(engine: Engine, opened: Open) -> None:
     """No request of the session that ends uses the open any more."""
     opened.is_ready = False  # nobody grants it anew while this waits
     await grants.revoke(opened)
-    for request in list(opened.notifies):
-        request.cleanup()
+    if opened.watcher is not None:
+        opened.watcher.clean_up()
     end_waiting(opened)
     while opened.busy and not opened.closing:
         parking = Parking(engine.scheduler)

@@ -27,6 +27,7 @@ from smbd_uring.engine.handle_recovery import recover
 from smbd_uring.engine.leases import LeaseTable
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
+from smbd_uring.engine.notifications import Notifications
 from smbd_uring.engine.opens import OpenTable
 from smbd_uring.engine.receive import Frame, receive_frame
 from smbd_uring.engine.request import Request
@@ -62,6 +63,7 @@ class Engine:
         """Sessions by the network they come from."""
         self.tree_count = 0
         self.opens = OpenTable(entropy)
+        self.notifications = Notifications(self)
         self.handles = HandleTable(config.opens_max // 4)
         self.journal: HandleJournal | None = None
         if config.journal_directory is not None:

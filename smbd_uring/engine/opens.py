@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from smbd_uring.engine.share_modes import DATA_RIGHTS, conflicts
 from smbd_uring.ports import Credentials, FileFacts, GrantOperation, Handle, ShareRoot
+from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Parking, Turns
     from smbd_uring.engine.session import Session, Tree
+    from smbd_uring.engine.watcher import Watcher
 
 Identity = tuple[int, int]
 
@@ -79,6 +81,9 @@ class File:
         assert root is not None
         if self.deletion is None:
             self.deletion = Deletion(opened.tree.share.path, root, opened.components, opened.credentials)
+        for other in self.opens:
+            if other.watcher is not None:
+                other.watcher.refuse_all(NtStatus.DELETE_PENDING)
 
     def renamed(self, share_path: str, old: tuple[str, ...], new: tuple[str, ...]) -> None:
         """The name `old` of the file became `new`: everything that knows it by that name follows."""
@@ -111,12 +116,11 @@ class Open:
     """
 
     __slots__ = (
-        "busy", "channel_sequence", "closed", "closing", "components", "create_options", "credentials",
-        "delete_on_close", "durability", "facts", "file", "file_id", "granted_access", "granted_operations", "handle",
-        "holder", "idle", "is_directory", "is_draining", "is_ready", "listing", "listing_turns", "lock_requests",
-        "lock_sequences", "mode", "notifies", "older_requests", "parent_lease", "position", "sequence_moves", "session",
-        "share_access", "tree",
-        "waiting_for_close",
+        "busy", "changes_at_close", "channel_sequence", "closed", "closing", "components", "create_options",
+        "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "granted_access",
+        "granted_operations", "handle", "holder", "idle", "is_directory", "is_draining", "is_ready", "listing",
+        "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease", "position",
+        "sequence_moves", "session", "share_access", "tree", "waiting_for_close", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -143,11 +147,14 @@ class Open:
         self.waiting_for_close: list[Parking] = []
         self.listing: Listing | None = None
         self.listing_turns: Turns | None = None
-        self.notifies: set[Request] = set()
         self.lock_requests: set[Request] = set()
         """LOCKs that wait for a range of bytes."""
         self.lock_sequences: dict[int, int] = {}
         """[MS-SMB2] 3.3.1.10, Open.LockSequenceArray: the number of the last LOCK by index, as far as it is valid."""
+        self.watcher: Watcher | None = None
+        """What its client hears of changes in the folder, from the first CHANGE_NOTIFY on."""
+        self.changes_at_close = 0
+        """Kinds of changes, of the completion filter, that are told with its close."""
         self.is_ready = False
         """Its CREATE is through with it; before that nothing is granted."""
         self.granted_operations = GrantOperation(0)

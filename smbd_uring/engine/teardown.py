@@ -52,14 +52,16 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     opened.closing = True
     await grants.revoke(opened)
     own_use = 0 if by is None else 1
-    if opened.notifies:
-        for request in list(opened.notifies):
-            request.cleanup()
+    if opened.watcher is not None:
+        await engine.notifications.end(opened)
     end_waiting(opened)
     while opened.busy > own_use:
         parking = Parking(engine.scheduler)
         opened.idle.append(parking)
         await parking
+    if opened.changes_at_close:
+        share_path = opened.tree.share.path
+        await engine.notifications.described(share_path, opened.components, opened.changes_at_close)
     await release(engine, opened)
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
@@ -110,6 +112,9 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
         if error.errno == errno.ENOTEMPTY:  # a folder that was filled stays, as on Windows
             return
         log.warning("deleting %s on close failed: %s", "\\".join(file.deletion.components), error)
+    else:
+        deletion = file.deletion
+        await engine.notifications.removed(deletion.share_path, deletion.components, opened.is_directory)
     engine.opens.unlinked_generation += 1
 
 

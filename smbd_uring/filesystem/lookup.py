@@ -248,6 +248,22 @@ async def _first_inexact(
         length -= 1
 
 
+async def open_folder(root: ShareRoot, folder: Handle, below: Components) -> Handle:
+    """`ports.Filesystem.open_folder`."""
+    resolve = resolve_flags(root) | RESOLVE_NO_SYMLINKS
+    return await settled(OpenAt(folder, encode_path(below) or b".", os.O_RDONLY | os.O_DIRECTORY, 0, resolve))
+
+
+async def may_list(root: ShareRoot, folder: Handle, below: Components, credentials: Credentials) -> bool:
+    """`ports.Filesystem.may_list`."""
+    path, resolve = encode_path(below) or b".", resolve_flags(root) | RESOLVE_NO_SYMLINKS
+    try:
+        await settled(Visit(folder, path, os.O_RDONLY | os.O_DIRECTORY, resolve, 0, credentials))
+    except PermissionError:
+        return False
+    return True
+
+
 def refuse_vetoed(root: ShareRoot, components: Components) -> None:
     """PathMissing when a name in the path is one that the share hides."""
     if any(is_vetoed(root.veto_list, component) for component in components):

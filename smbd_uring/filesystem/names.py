@@ -18,6 +18,12 @@ _NOT_A_COMPONENT: Final = ("", ".", "..")
 _forbidden_to_clients = re.compile(r'[\x00-\x1f"*/:<>?\\|]').search
 """[MS-FSCC] 2.1.5: a name with one of these cannot be sent by a client, and most refuse to see it."""
 
+_has_surrogates = re.compile("[\ud800-\udfff]").search
+"""What is no UTF-8 on disk."""
+
+OWN_PREFIX: Final = ".smbd-uring-"
+"""Names that this server makes for a moment."""
+
 _FOLDED_NAMES_CACHED: Final = 16384
 
 
@@ -69,6 +75,16 @@ def is_vetoed(veto_list: tuple[str, ...], name: str) -> bool:
         return False
     folded = fold(name)
     return any(_matches(fold(pattern), folded) for pattern in veto_list)
+
+
+def are_visible(veto_list: tuple[str, ...], components: tuple[str, ...]) -> bool:
+    """Whether a client may be told of a path: each name can be carried by SMB, and the share hides none of them."""
+    for name in components:
+        if _forbidden_to_clients(name) or name.startswith(OWN_PREFIX) or is_vetoed(veto_list, name):
+            return False
+        if not name.isascii() and _has_surrogates(name):
+            return False
+    return True
 
 
 def error(number: int) -> OSError:

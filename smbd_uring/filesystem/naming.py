@@ -28,7 +28,7 @@ from smbd_uring.filesystem.lookup import (
     resolve_flags,
 )
 from smbd_uring.filesystem.name_index import NameIndex
-from smbd_uring.filesystem.names import encode_component, error, is_vetoed
+from smbd_uring.filesystem.names import OWN_PREFIX, encode_component, error, is_vetoed
 from smbd_uring.limits import TEMPORARY_NAMES_MAX
 from smbd_uring.ports import (
     CheckAccess,
@@ -297,7 +297,7 @@ async def _link_temporary(
 ) -> bytes:
     """Link the file under a name nobody asked for, so that a rename can replace the wanted one in one step."""
     for attempt in range(TEMPORARY_NAMES_MAX):
-        temporary = b".smbd-uring-link-%x-%d" % (identity[1], attempt)
+        temporary = b"%slink-%x-%d" % (OWN_PREFIX.encode(), identity[1], attempt)
         try:
             await Link(source.handle, source.encoded, wanted.handle, temporary, credentials)
         except FileExistsError:

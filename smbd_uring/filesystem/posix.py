@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from smbd_uring.filesystem import attributes as attributes_of_files
-from smbd_uring.filesystem import creation, listing, lookup, naming
+from smbd_uring.filesystem import creation, listing, lookup, names, naming
 from smbd_uring.filesystem.name_index import NameIndex
 from smbd_uring.ports import (
     Credentials,
@@ -118,6 +118,17 @@ class PosixFilesystem:
         self, root: ShareRoot, components: tuple[str, ...], facts: FileFacts, credentials: Credentials
     ) -> _Answer[bool]:
         return naming.may_delete(root, self._index, components, facts, credentials)
+
+    def is_visible(self, root: ShareRoot, components: tuple[str, ...]) -> bool:
+        return names.are_visible(root.veto_list, components)
+
+    def open_folder(self, root: ShareRoot, folder: Handle, below: tuple[str, ...]) -> _Answer[Handle]:
+        return lookup.open_folder(root, folder, below)
+
+    def may_list(
+        self, root: ShareRoot, folder: Handle, below: tuple[str, ...], credentials: Credentials
+    ) -> _Answer[bool]:
+        return lookup.may_list(root, folder, below, credentials)
 
     def directory_is_empty(self, handle: Handle, credentials: Credentials) -> _Answer[bool]:
         return listing.directory_is_empty(handle, credentials)

@@ -33,11 +33,13 @@ from smbd_uring.ports import (
     AskShare,
     AskTogether,
     AskTree,
+    AwaitChanges,
     Buffer,
     CloseHandle,
     CompanionUnavailable,
     Effect,
     PlaneConnection,
+    StopAwaitingChanges,
     TellLogout,
     TellTreeDisconnect,
 )
@@ -100,6 +102,8 @@ class DriverBase(ABC):
         self._listeners: list[socket.socket] = []
         self._accept_paused_until: float | None = None
         self._watches: dict[int, Callable[[float], None]] = {}
+        self._awaiting_changes: object = None
+        """Who waits for changes in directories."""
         self._companion_watched: tuple[int, int] | None = None
         self._marked: deque[Connection] = deque()
         self._endings: list[tuple[float, int]] = []
@@ -198,7 +202,13 @@ class DriverBase(ABC):
         self._inline.be_oneself()
         if type(effect) is CloseHandle:
             self._inline.forget(effect.handle)
-        if type(effect) not in COMPANION_EFFECTS:
+        if type(effect) is AwaitChanges:
+            self._await_changes(token)
+        elif type(effect) is StopAwaitingChanges:
+            self._end_awaiting_changes(False)
+            self._inline.changes.close()
+            self._answers.append((token, None, None))
+        elif type(effect) not in COMPANION_EFFECTS:
             self._perform_on_files(token, effect)
         elif self.companion is None:
             self._answers.append((token, None, CompanionUnavailable("there is no companion")))
@@ -319,6 +329,24 @@ class DriverBase(ABC):
         assert self.companion is not None
         self.companion.readable(now)
         self._follow_companion()
+
+    # --- changes in directories -----------------------------------------------------------------------------
+
+    def _await_changes(self, token: object) -> None:
+        descriptor = self._inline.changes.descriptor
+        assert self._awaiting_changes is None and descriptor is not None, "nothing is watched"
+        self._awaiting_changes = token
+        # Only while somebody waits: what nobody takes keeps the descriptor readable.
+        self.watch(descriptor, lambda _now: self._end_awaiting_changes(True))
+
+    def _end_awaiting_changes(self, is_something_there: bool) -> None:
+        token, self._awaiting_changes = self._awaiting_changes, None
+        if token is None:
+            return
+        descriptor = self._inline.changes.descriptor
+        assert descriptor is not None
+        self.unwatch(descriptor)
+        self._answers.append((token, is_something_there, None))
 
     # --- connections ----------------------------------------------------------------------------------------
 

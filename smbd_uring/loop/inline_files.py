@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from smbd_uring.limits import INLINE_BUDGET_NS, INLINE_FREED_BYTES_MAX, INLINE_NAMES_MAX, INLINE_SLOW_S
 from smbd_uring.loop import arguments, directories, libc, paths, syscalls
+from smbd_uring.loop.change_watches import ChangeWatches
 from smbd_uring.loop.identity import ThreadIdentity
 from smbd_uring.loop.name_watches import NameWatches
 from smbd_uring.loop.volumes import Volume, Volumes, kept_from_processor_s
@@ -49,11 +50,14 @@ from smbd_uring.ports import (
     Stat,
     StatEntries,
     StatVolume,
+    TakeChanges,
     TakeNameChanges,
     Truncate,
     Unlink,
+    UnwatchChanges,
     UnwatchNames,
     Visit,
+    WatchChanges,
     WatchNames,
 )
 
@@ -77,6 +81,7 @@ class InlineFiles:
         self._kept_waiting_before = kept_waiting_s()
         self._identity = ThreadIdentity()
         self._watches = NameWatches()
+        self.changes = ChangeWatches()
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """The effect's result, or NOT_NOW when nothing was done and others must.  Raises OSError, IdentityLost."""
@@ -122,12 +127,20 @@ class InlineFiles:
             return self._watches.watch(effect.handle)
         if isinstance(effect, UnwatchNames):
             return self._watches.unwatch(effect.watch)
+        if isinstance(effect, TakeChanges):
+            return self.changes.take()
+        if isinstance(effect, WatchChanges):
+            self._identity.assume(None)
+            return self.changes.watch(effect.handle, effect.contents)
+        if isinstance(effect, UnwatchChanges):
+            return self.changes.unwatch(effect.watch)
         return NOT_NOW
 
     def close(self) -> None:
         """End all watches.  The thread is itself again."""
         self.be_oneself()
         self._watches.close()
+        self.changes.close()
 
     def forget(self, handle: Handle) -> None:
         """Somebody else closes this handle."""

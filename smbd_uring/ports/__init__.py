@@ -6,6 +6,15 @@ Knows: names both sides of the sans-I/O line need.  Must not know: sockets, cloc
 told, `protocols` what a driver and a file system must be able to do.  All of it is imported from here.
 """
 
+from smbd_uring.ports.changes import (
+    AwaitChanges,
+    Change,
+    ChangeKind,
+    StopAwaitingChanges,
+    TakeChanges,
+    UnwatchChanges,
+    WatchChanges,
+)
 from smbd_uring.ports.effects import (
     Allocate,
     Buffer,
@@ -88,7 +97,10 @@ __all__ = [
     "AskShare",
     "AskTogether",
     "AskTree",
+    "AwaitChanges",
     "Buffer",
+    "Change",
+    "ChangeKind",
     "CheckAccess",
     "CheckRangeLock",
     "CloseHandle",
@@ -136,7 +148,9 @@ __all__ = [
     "Stat",
     "StatEntries",
     "StatVolume",
+    "StopAwaitingChanges",
     "Synchronize",
+    "TakeChanges",
     "TakeNameChanges",
     "TellLogout",
     "TellTreeDisconnect",
@@ -145,9 +159,11 @@ __all__ = [
     "TreeStatus",
     "Truncate",
     "Unlink",
+    "UnwatchChanges",
     "UnwatchNames",
     "Visit",
     "VolumeStatus",
+    "WatchChanges",
     "WatchNames",
     "WriteAt",
 ]

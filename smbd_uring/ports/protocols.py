@@ -191,5 +191,16 @@ class Filesystem(Protocol):
     ) -> bool:
         """Would the kernel let these credentials unlink this name (parent writable and searchable, sticky bit)?"""
 
+    def is_visible(self, root: ShareRoot, components: tuple[str, ...]) -> bool:
+        """Whether a client may be told a path: each name is Unicode that SMB can carry, and the share hides none."""
+
+    async def open_folder(self, root: ShareRoot, folder: Handle, below: tuple[str, ...]) -> Handle:
+        """Open a folder `below` another for reading, as the server itself; no symlink is followed.  OSError."""
+
+    async def may_list(
+        self, root: ShareRoot, folder: Handle, below: tuple[str, ...], credentials: Credentials
+    ) -> bool:
+        """Would the kernel let these credentials list a folder `below` another?  OSError when it is not there."""
+
     async def directory_is_empty(self, handle: Handle, credentials: Credentials) -> bool:
         """Whether a directory (any handle) has no entries."""

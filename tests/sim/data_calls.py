@@ -64,6 +64,7 @@ def write_at(machine: Machine, effect: WriteAt) -> int:
     if data:
         opened.node.touch(machine.now_ns)
         opened.node.write(effect.offset, data, machine.space)
+        machine.changes.written(opened.node)
     return len(data)
 
 
@@ -101,6 +102,7 @@ def truncate(machine: Machine, effect: Truncate) -> None:
         raise failure(errno.EINVAL)
     opened.node.resize(effect.size, machine.space)
     opened.node.touch(machine.now_ns)
+    machine.changes.written(opened.node)
 
 
 def allocate(machine: Machine, effect: Allocate) -> None:
@@ -122,6 +124,7 @@ def allocate(machine: Machine, effect: Allocate) -> None:
         if not effect.mode & FALLOC_FL_KEEP_SIZE:
             node.size = max(node.size, end)
     node.touch(machine.now_ns)
+    machine.changes.written(node)
 
 
 def set_times(machine: Machine, effect: SetTimes) -> None:
@@ -135,6 +138,7 @@ def set_times(machine: Machine, effect: SetTimes) -> None:
     if effect.modified_ns is not None:
         node.modified_ns = effect.modified_ns
     node.changed_ns = machine.now_ns
+    machine.changes.described(node)
 
 
 def set_mode(machine: Machine, effect: SetMode) -> None:
@@ -148,6 +152,7 @@ def set_mode(machine: Machine, effect: SetMode) -> None:
         mode &= ~stat.S_ISGID
     node.mode = stat.S_IFMT(node.mode) | mode
     node.changed_ns = machine.now_ns
+    machine.changes.described(node)
 
 
 def get_xattr(machine: Machine, effect: GetXattr) -> bytes:
@@ -166,6 +171,7 @@ def set_xattr(machine: Machine, effect: SetXattr) -> None:
     node.require(who, os.W_OK)
     node.xattrs[effect.name] = bytes(effect.value)
     node.changed_ns = machine.now_ns
+    machine.changes.described(node)
 
 
 def stat_entries(machine: Machine, effect: StatEntries) -> list[tuple[FileStatus, bytes | None] | None]:

@@ -21,10 +21,12 @@ from smbd_uring.ports import (
     AskShare,
     AskTogether,
     AskTree,
+    AwaitChanges,
     Buffer,
     CompanionUnavailable,
     Drained,
     Effect,
+    StopAwaitingChanges,
     TellLogout,
     TellTreeDisconnect,
 )
@@ -40,7 +42,7 @@ POISON = 0xDD
 """What received bytes become once the engine may no longer look at them."""
 
 _FOR_THE_COMPANION = (AskLogin, AskShare, AskTree, AskTogether, TellLogout, TellTreeDisconnect)
-_NEVER_AT_ONCE = (*_FOR_THE_COMPANION, Drained)
+_NEVER_AT_ONCE = (*_FOR_THE_COMPANION, AwaitChanges, Drained, StopAwaitingChanges)
 
 
 class DrivenEngine(Protocol):
@@ -109,6 +111,8 @@ class SimulatedDriver:
         self._in_engine = False
         self._has_planes = has_planes
         self._draining: dict[tuple[int, int], list[tuple[object, Effect[Any]]]] = {}
+        self._awaiting_changes: object = None
+        self.kernel.changes.on_change = lambda: self._end_awaiting_changes(True)
 
     def plane_connection(self, connection_id: int) -> SimulatedPlane | None:
         """`ports.Driver.plane_connection`."""
@@ -129,6 +133,12 @@ class SimulatedDriver:
 
     def perform(self, token: object, effect: Effect[Any]) -> None:
         """`ports.Driver.perform`.  The effect happens when its time has come, not before."""
+        if isinstance(effect, AwaitChanges):
+            assert self._awaiting_changes is None
+            self._awaiting_changes = token
+            if self.kernel.changes.has_something:
+                self._end_awaiting_changes(True)
+            return
         self.in_flight += 1
         if isinstance(effect, Drained):
             self._draining.setdefault((effect.connection_id, effect.volatile_id), []).append((token, effect))
@@ -274,12 +284,22 @@ class SimulatedDriver:
         finally:
             self._in_engine = False
 
+    def _end_awaiting_changes(self, is_something_there: bool) -> None:
+        token, self._awaiting_changes = self._awaiting_changes, None
+        if token is not None:
+            delay = self._random.uniform(0, self.weather.effect_delay_max_s)
+            self._after(
+                delay, lambda: self._enter(lambda engine: engine.completed(token, is_something_there, None, self.now))
+            )
+
     def _complete(self, token: object, effect: Effect[Any]) -> None:
         result: Any = None
         error: BaseException | None = None
         try:
             if isinstance(effect, _FOR_THE_COMPANION):
                 result = self.companion.answer(effect)
+            elif isinstance(effect, StopAwaitingChanges):
+                self._end_awaiting_changes(False)
             else:
                 result = self.kernel.perform(effect)
         except (OSError, CompanionUnavailable) as refusal:

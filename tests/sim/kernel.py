@@ -92,6 +92,7 @@ class Kernel(Machine):
         directory, name = self._place(path)
         node = self.new_node(0o040000 | mode, Credentials(uid, gid))
         name_calls.attach_directory(directory, name, node)
+        self.changes.added(directory, name)
         return node
 
     def add_file(self, path: str, data: bytes = b"", mode: int = 0o644, uid: int = 0, gid: int = 0) -> Node:
@@ -100,6 +101,7 @@ class Kernel(Machine):
         node = self.new_node(0o100000 | mode, Credentials(uid, gid))
         node.write(0, data, self.space)
         directory.entries[name] = node
+        self.changes.added(directory, name)
         return node
 
     def add_symlink(self, path: str, target: str) -> Node:
@@ -108,6 +110,7 @@ class Kernel(Machine):
         node = self.new_node(0o120777, SERVER)
         node.target = os.fsencode(target)
         directory.entries[name] = node
+        self.changes.added(directory, name)
         return node
 
     def node(self, path: str) -> Node:

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from smbd_uring.ports import Credentials, Handle
+from tests.sim.change_log import ChangeLog
 from tests.sim.nodes import PAGE_BYTES, Node, Space, failure
 
 SERVER = Credentials(0, 0)
@@ -55,6 +56,7 @@ class Machine:
         """By number: the directory and the names that were told of."""
         self.watches_ended: list[int] = []
         self.next_watch = 1
+        self.changes = ChangeLog()
         self._next_handle = 3
         self._next_inode = 1
         self.root = self.new_node(0o040755, SERVER)

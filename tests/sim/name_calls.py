@@ -87,6 +87,7 @@ def close(machine: Machine, effect: CloseHandle) -> None:
     node.ranges = [held for held in node.ranges if held.owner is not opened]
     node.open_count -= 1
     node.free(machine.space)
+    machine.changes.gone(node)
 
 
 def make_directory(machine: Machine, effect: MakeDirectory) -> None:
@@ -100,6 +101,7 @@ def make_directory(machine: Machine, effect: MakeDirectory) -> None:
         node.gid, node.mode = parent.gid, node.mode | stat.S_ISGID
     attach_directory(parent, name, node)
     parent.touch(machine.now_ns)
+    machine.changes.added(parent, name)
 
 
 def unlink(machine: Machine, effect: Unlink) -> None:
@@ -111,6 +113,7 @@ def unlink(machine: Machine, effect: Unlink) -> None:
         raise failure(errno.ENOTEMPTY)
     _detach(machine, parent, name)
     parent.touch(machine.now_ns)
+    machine.changes.removed(parent, name, node)
 
 
 def rename(machine: Machine, effect: Rename) -> None:
@@ -150,6 +153,9 @@ def rename(machine: Machine, effect: Rename) -> None:
     node.changed_ns = machine.now_ns
     old_parent.touch(machine.now_ns)
     new_parent.touch(machine.now_ns)
+    machine.changes.renamed(old_parent, old_name, new_parent, new_name)
+    if taken is not None:
+        machine.changes.gone(taken)
 
 
 def link(machine: Machine, effect: Link) -> None:
@@ -168,6 +174,7 @@ def link(machine: Machine, effect: Link) -> None:
     node.link_count += 1
     node.changed_ns = machine.now_ns
     parent.touch(machine.now_ns)
+    machine.changes.added(parent, new_name)
 
 
 def list_directory(machine: Machine, effect: ListDirectory) -> list[DirectoryEntry]:
@@ -195,6 +202,7 @@ def _create(machine: Machine, resolved: Resolved, mode: int, who: Credentials) -
         node.gid = parent.gid
     parent.entries[resolved.name] = node
     parent.touch(machine.now_ns)
+    machine.changes.added(parent, resolved.name)
     return node
 
 
@@ -215,6 +223,7 @@ def _open_node(machine: Machine, node: Node, flags: int, who: Credentials) -> Ha
     if flags & os.O_TRUNC:
         node.resize(0, machine.space)
         node.touch(machine.now_ns)
+        machine.changes.written(node)
     return machine.new_handle(node, flags)
 
 

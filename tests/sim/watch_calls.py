@@ -1,6 +1,6 @@
-"""The simulated watches on names.
+"""The simulated watches: on names, and on everything that happens in directories.
 
-Knows: what was told of a directory's names before.  Must not know: who changes names.
+Knows: what was told of a directory's names before, the log of changes.  Must not know: who changes what.
 """
 
 from __future__ import annotations
@@ -9,11 +9,22 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from smbd_uring.ports import Effect, NameChange, TakeNameChanges, UnwatchNames, WatchNames
+from smbd_uring.ports import (
+    Change,
+    Effect,
+    NameChange,
+    TakeChanges,
+    TakeNameChanges,
+    UnwatchChanges,
+    UnwatchNames,
+    WatchChanges,
+    WatchNames,
+)
 from tests.sim.machine import Machine
 from tests.sim.nodes import failure
 
 WATCHES_MAX = 64
+CHANGE_WATCHES_MAX = 4096
 
 
 def watch_names(machine: Machine, effect: WatchNames) -> int:
@@ -51,8 +62,28 @@ def take_name_changes(machine: Machine, _effect: TakeNameChanges) -> list[NameCh
     return changes
 
 
+def watch_changes(machine: Machine, effect: WatchChanges) -> int:
+    node = machine.directory(effect.handle)
+    if not machine.has_watches:
+        raise failure(errno.EOPNOTSUPP)
+    if machine.changes.watch_count >= CHANGE_WATCHES_MAX:
+        raise failure(errno.ENOSPC)
+    return machine.changes.watch(node, effect.contents)
+
+
+def unwatch_changes(machine: Machine, effect: UnwatchChanges) -> None:
+    machine.changes.unwatch(effect.watch)
+
+
+def take_changes(machine: Machine, _effect: TakeChanges) -> list[Change] | None:
+    return machine.changes.take()
+
+
 ACTIONS: dict[type[Effect[Any]], Callable[[Machine, Any], Any]] = {
     WatchNames: watch_names,
     UnwatchNames: unwatch_names,
     TakeNameChanges: take_name_changes,
+    WatchChanges: watch_changes,
+    UnwatchChanges: unwatch_changes,
+    TakeChanges: take_changes,
 }

@@ -51,7 +51,7 @@ def torture(program: Path, suite: Path, endpoint: Endpoint, share: Share, work: 
             "--user", f"{first.name}%{first.password}", "--share", share.name, "--suite-file", str(suite),
             "--option", f"torture:user2name={second.name}",
             "--option", f"torture:user2password={second.password}",
-            "--clean", str(share.path), "--timeout-per-test", "20", "--json", str(results), "--show-failed",
+            "--clean", str(share.path), "--timeout-per-test", "120", "--json", str(results), "--show-failed",
         ],
         cwd=PROJECT, check=False,
     )

@@ -76,6 +76,8 @@ async def write(request: Request) -> Response:
     write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH
     if write_through and written:
         await Synchronize(handle, data_only=True)
+    if written:
+        await request.engine.notifications.written(opened.tree.share.path, opened.components)
     request.engine.bytes_written += written
     grants.move_position(opened, offset + written)
     return Response(WriteResponse(count=written).encode())

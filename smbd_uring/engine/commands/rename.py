@@ -14,8 +14,11 @@ from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
 from smbd_uring.ports import CloseHandle, PathMissing
 from smbd_uring.wire.const import AccessMask, FileAttributes
-from smbd_uring.wire.fscc import LinkInformation, RenameInformation
+from smbd_uring.wire.fscc import CompletionFilter, LinkInformation, RenameInformation
 from smbd_uring.wire.ntstatus import NtStatus
+
+RENAMED_FILE = int(CompletionFilter.ATTRIBUTES | CompletionFilter.CREATION)
+"""[MS-FSA] 2.1.5.15.11: what else a rename changes of a file; told with the close of its handle."""
 
 
 async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -44,6 +47,9 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     engine.opens.unlinked_generation += 1
     opened.file.renamed(opened.tree.share.path, old, final)
     leases.renamed(engine, opened.file)
+    await engine.notifications.renamed(opened.tree.share.path, old, final, opened.is_directory)
+    if not opened.is_directory:
+        opened.changes_at_close |= RENAMED_FILE
 
 
 async def link(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -63,6 +69,7 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     request.engine.opens.unlinked_generation += 1  # what had the name before has lost it
+    await request.engine.notifications.added(opened.tree.share.path, new, False)
 
 
 def _target(root_directory: int, name: str) -> tuple[str, ...]:

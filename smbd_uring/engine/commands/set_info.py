@@ -23,6 +23,7 @@ from smbd_uring.wire.const import AccessMask, FileAttributes, FileInfoClass, Inf
 from smbd_uring.wire.fscc import (
     AllocationInformation,
     BasicInformation,
+    CompletionFilter,
     DispositionInformation,
     EndOfFileInformation,
     ModeInformation,
@@ -84,6 +85,17 @@ async def _set_basic(request: Request, opened: Open, buffer: memoryview) -> None
             raise SmbError(NtStatus.INVALID_PARAMETER)
     attributes = _attributes(opened, asked.file_attributes)
     created_ns = _time(asked.creation_time)
+    notifications, share_path = request.engine.notifications, opened.tree.share.path
+    async with notifications.own_change(share_path, opened.components):
+        changed = await _store_basic(request, opened, asked, attributes, created_ns)
+    await notifications.described(share_path, opened.components, changed)
+
+
+async def _store_basic(
+    request: Request, opened: Open, asked: BasicInformation, attributes: int | None, created_ns: int | None
+) -> int:
+    """Result: what changed, as kinds of the completion filter ([MS-SMB2] 2.2.35)."""
+    changed = CompletionFilter(0)
     if attributes is not None or created_ns is not None:
         facts = await refresh(request.engine, opened)
         root = opened.tree.root
@@ -95,6 +107,13 @@ async def _set_basic(request: Request, opened: Open, buffer: memoryview) -> None
     accessed_ns, modified_ns = _time(asked.last_access_time), _time(asked.last_write_time)
     if accessed_ns is not None or modified_ns is not None:
         await SetTimes(_handle(opened), accessed_ns, modified_ns, opened.credentials)
+    for is_set, kind in (
+        (attributes, CompletionFilter.ATTRIBUTES), (created_ns, CompletionFilter.CREATION),
+        (accessed_ns, CompletionFilter.LAST_ACCESS), (modified_ns, CompletionFilter.LAST_WRITE),
+    ):  # fmt: skip
+        if is_set is not None:
+            changed |= kind
+    return int(changed)
 
 
 def _time(filetime: int) -> int | None:
@@ -121,6 +140,7 @@ async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -
     await breaks.before(request, opened, Operation.CHANGE_DATA)
     await Truncate(_handle(opened), size, opened.credentials)
     breaks.after(request.engine, opened, Operation.CHANGE_DATA)
+    await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
 async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
@@ -138,6 +158,7 @@ async def _set_allocation(request: Request, opened: Open, buffer: memoryview) ->
         except OSError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
+    await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
 def _check_size(opened: Open, size: int) -> None:

@@ -1,0 +1,404 @@
+"""Has the kernel watch folders, takes in what it tells, and keeps up with folders that come, go and move.
+
+Knows: `ports.changes`, the table of folders.  Must not know: requests, what a client may see.
+
+One rule decides who tells of a change, so that each is told once: of the names in a folder, and of what is written to
+its files, the kernel tells where it watches the folder, whoever made the change, this server included; elsewhere the
+engine tells what clients do through it.  What the kernel cannot tell apart (which of a file's attributes or times was
+changed) the engine tells of its own changes, and the kernel's word is left out while the engine makes them (`own`).
+
+A folder that comes below a watched tree is watched first and read then.  What is in it by that time and was not told of
+was made before the watch stood, and is told now.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from smbd_uring import limits
+from smbd_uring.engine.folders import Folder, Folders, Path
+from smbd_uring.engine.watcher import Watcher
+from smbd_uring.engine.written_names import WrittenNames
+from smbd_uring.ports import (
+    AwaitChanges,
+    Change,
+    ChangeKind,
+    CloseHandle,
+    DirectoryEntry,
+    Handle,
+    Stat,
+    StopAwaitingChanges,
+    TakeChanges,
+    UnwatchChanges,
+    WatchChanges,
+)
+from smbd_uring.wire.fscc import CompletionFilter, NotifyAction
+
+if TYPE_CHECKING:
+    from smbd_uring.engine.engine import Engine
+
+log = logging.getLogger("smbd.fs")
+
+NAME_OF = {False: int(CompletionFilter.FILE_NAME), True: int(CompletionFilter.DIR_NAME)}
+WRITTEN = int(CompletionFilter.SIZE | CompletionFilter.LAST_WRITE)
+DESCRIBED = int(
+    CompletionFilter.ATTRIBUTES | CompletionFilter.LAST_WRITE | CompletionFilter.LAST_ACCESS
+    | CompletionFilter.CREATION | CompletionFilter.EA | CompletionFilter.SECURITY
+)  # fmt: skip
+CONTENTS = WRITTEN | DESCRIBED
+ADDED, REMOVED, MODIFIED = int(NotifyAction.ADDED), int(NotifyAction.REMOVED), int(NotifyAction.MODIFIED)
+OLD_NAME, NEW_NAME = int(NotifyAction.RENAMED_OLD_NAME), int(NotifyAction.RENAMED_NEW_NAME)
+DT_DIR = 4
+CLOCK_STEP_NS = 10_000_000
+"""Files' times may be that much behind the clock."""
+
+TOO_MANY = (
+    "folders cannot be watched: %s; clients hear only of what clients change there (raise fs.inotify.max_user_watches)"
+)
+
+
+class FolderWatching:
+    """What the kernel tells about folders, as one stream."""
+
+    def __init__(self, engine: Engine, folders: Folders, watchers: dict[Watcher, Folder]) -> None:
+        self._engine = engine
+        self._folders = folders
+        self._watchers = watchers
+        self.own: Counter[Path] = Counter()
+        """Files whose attributes the engine is changing just now."""
+        self._written = WrittenNames(engine.scheduler, self._tell_written)
+        self._is_pumping = False
+        self._is_rebuilding = False
+        self._rebuild_after_s = limits.FOLDERS_REBUILD_S
+        self._lost_at = 0.0
+        self._has_complained = False
+
+    # --- beginning and ending ----------------------------------------------------------------------------------------
+
+    async def begin(self, watcher: Watcher) -> bool:
+        """Watch the folder of a handle, and what is below it where it watches a tree.  A large tree goes on being
+        walked after this has returned.  Result: False when there are too many folders."""
+        handle, contents = watcher.opened.handle, bool(watcher.completion_filter & CONTENTS)
+        assert handle is not None
+        since = self._engine.wall_clock() - CLOCK_STEP_NS
+        watch = await self._number(handle, contents)
+        if watcher.has_ended:
+            await self.end([] if watch is None else [watch])
+            return True
+        folder = self._folders.by_path.get(watcher.path)
+        if folder is not None and folder.watch is not None and folder.watch != watch:
+            self._folders.displace(folder)
+        folder = self._folders.enter(watcher.path)
+        if folder is None:
+            if watch is not None:
+                await self.end([watch])
+            return False
+        self._watchers[watcher] = folder
+        self._folders.add_watcher(folder, watcher)
+        if watch is not None:
+            self._watched(folder, watch, contents)
+        if watcher.tree:
+            self._engine.scheduler.start(self._walk_all(watcher, folder, since))
+        return True
+
+    async def end(self, watches: list[int]) -> None:
+        """The kernel need not watch these any more."""
+        for watch in watches:
+            if watch not in self._folders.by_watch:
+                await UnwatchChanges(watch)
+        if self._is_pumping and not self._folders.by_watch:
+            await StopAwaitingChanges()
+
+    async def _watch(self, folder: Folder, handle: Handle, contents: bool) -> None:
+        watch = await self._number(handle, contents)
+        if watch is None:
+            return
+        if folder.is_gone:
+            await self.end([watch])
+        else:
+            self._watched(folder, watch, contents)
+
+    async def _number(self, handle: Handle, contents: bool) -> int | None:
+        """The kernel's watch on a folder; None when there is none to be had."""
+        try:
+            return await WatchChanges(handle, contents)
+        except OSError as error:
+            if not self._has_complained:
+                self._has_complained = True
+                log.warning(TOO_MANY, error)
+            return None
+
+    def _watched(self, folder: Folder, watch: int, contents: bool) -> None:
+        self._folders.watched(folder, watch, contents)
+        if not self._is_pumping:
+            self._is_pumping = True
+            self._engine.scheduler.start(self._pump())
+
+    async def _pump(self) -> None:
+        """Take in what the kernel tells, as long as anything is watched."""
+        while self._folders.by_watch:
+            if await AwaitChanges():
+                count = await self.catch_up()
+                if count > limits.NOTIFY_REST_FROM:
+                    rest = min(count * limits.NOTIFY_REST_PER_CHANGE_S, limits.NOTIFY_REST_MAX_S)
+                    await self._engine.scheduler.sleep(rest)
+        self._is_pumping = False
+
+    # --- what the kernel tells ---------------------------------------------------------------------------------------
+
+    async def catch_up(self) -> int:
+        """Take in everything that has happened.  Result: how much that was."""
+        if not self._folders.by_watch:
+            return 0
+        changes = await TakeChanges()
+        if changes is None:
+            await self._lose()
+            return 1 << 20
+        over: list[int] = []
+        new: list[tuple[Folder, bool]] = []
+        by_watch = self._folders.by_watch
+        for change in changes:
+            if change.kind is ChangeKind.ENDED:
+                for folder in self._folders.watch_ended(change.watch):
+                    if not folder.is_gone:
+                        over += self._folders.remove_tree(folder)
+            elif change.kind is ChangeKind.RENAMED:
+                self._renamed(change, over, new)
+            else:
+                for folder in tuple(by_watch.get(change.watch, ())):
+                    if folder.missed is None:
+                        self._happened(folder, change, over, new)
+                    else:
+                        folder.missed.append(change)
+        await self._follow(over, new)
+        return len(changes)
+
+    async def _follow(self, over: list[int], new: list[tuple[Folder, bool]]) -> None:
+        """End watches, begin others, as what happened wants it."""
+        if over:
+            await self.end(over)
+        for folder, is_new in new:
+            self._engine.scheduler.start(self._grow(folder, is_new))
+
+    def _happened(self, folder: Folder, change: Change, over: list[int], new: list[tuple[Folder, bool]]) -> None:
+        name, kind = text_of(change.name), change.kind
+        if kind is ChangeKind.WRITTEN:
+            if (*folder.path, name) not in self.own and self._written.may_tell(folder, name):
+                self._tell_written(folder, name)
+        elif kind is ChangeKind.DESCRIBED:
+            if (*folder.path, name) not in self.own:
+                self._tell(folder, ((MODIFIED, name),), DESCRIBED)
+        elif kind is ChangeKind.REMOVED:
+            self._written.forget(folder, name)
+            self._tell(folder, ((REMOVED, name),), NAME_OF[change.is_directory])
+            if change.is_directory:
+                self._departed(folder, name, over)
+        else:
+            self._written.forget(folder, name)
+            self._tell(folder, ((ADDED, name),), NAME_OF[change.is_directory])
+            if change.is_directory:
+                self._arrived(folder, name, kind is ChangeKind.ADDED, new)
+
+    def _renamed(self, change: Change, over: list[int], new: list[tuple[Folder, bool]]) -> None:
+        """A name became another one, in the same folder or in another one."""
+        old, name = text_of(change.name), text_of(change.new_name)
+        sources = tuple(self._folders.by_watch.get(change.watch, ()))
+        targets = tuple(self._folders.by_watch.get(change.new_watch, ()))
+        if any(folder.missed is not None for folder in (*sources, *targets)):
+            self._renamed_while_read(change, sources, targets, over, new)
+            return
+        for folder in sources:
+            self._written.settle(folder, old)
+        for folder in targets:
+            self._written.forget(folder, name)
+        kind = NAME_OF[change.is_directory]
+        if change.watch == change.new_watch:
+            for folder in sources:
+                self._tell(folder, ((OLD_NAME, old), (NEW_NAME, name)), kind)
+        else:
+            for folder in sources:
+                self._tell(folder, ((REMOVED, old),), kind)
+            for folder in targets:
+                self._tell(folder, ((ADDED, name),), kind)
+        if not change.is_directory:
+            return
+        for folder in targets:
+            self._departed(folder, name, over)  # an empty one that was replaced
+        moved = sources[0].children.get(old) if sources else None
+        if moved is not None and targets:
+            self._move(moved, targets[0], name, over, new)
+            sources, targets = sources[1:], targets[1:]
+        for folder in sources:
+            self._departed(folder, old, over)
+        for folder in targets:
+            self._arrived(folder, name, False, new)
+
+    def _move(
+        self, folder: Folder, target: Folder, name: str, over: list[int], new: list[tuple[Folder, bool]]
+    ) -> None:
+        self._folders.move(folder, (*target.path, name))
+        if not self._is_wanted(target):
+            over += self._folders.prune(folder)
+        elif not folder.is_walked:
+            new.append((folder, False))
+
+    def _renamed_while_read(
+        self, change: Change, sources: tuple[Folder, ...], targets: tuple[Folder, ...], over: list[int],
+        new: list[tuple[Folder, bool]],
+    ) -> None:  # fmt: skip
+        """One of the folders is being read: each end by itself."""
+        gone = Change(change.watch, ChangeKind.REMOVED, change.name, change.is_directory)
+        come = Change(change.new_watch, ChangeKind.MOVED_IN, change.new_name, change.is_directory)
+        for folders, end in ((sources, gone), (targets, come)):
+            for folder in folders:
+                if folder.missed is None:
+                    self._happened(folder, end, over, new)
+                else:
+                    folder.missed.append(end)
+
+    def _tell(self, folder: Folder, events: tuple[tuple[int, str], ...], completion: int) -> None:
+        for watcher, relative in self._folders.hearers(folder):
+            watcher.tell(relative, events, completion)
+
+    def _tell_written(self, folder: Folder, name: str) -> None:
+        self._tell(folder, ((MODIFIED, name),), WRITTEN)
+
+    def _is_wanted(self, folder: Folder) -> bool:
+        """Whether what is below a folder is watched too."""
+        return any(watcher.tree for watcher, _ in self._folders.hearers(folder))
+
+    def _arrived(self, folder: Folder, name: str, is_new: bool, new: list[tuple[Folder, bool]]) -> None:
+        if folder.is_gone or not self._is_wanted(folder):
+            return
+        child = self._folders.enter((*folder.path, name))
+        if child is not None:
+            new.append((child, is_new))
+
+    def _departed(self, folder: Folder, name: str, over: list[int]) -> None:
+        child = self._folders.by_path.get((*folder.path, name))
+        if child is not None:
+            over += self._folders.remove_tree(child)
+
+    # --- trees -------------------------------------------------------------------------------------------------------
+
+    async def _walk_all(self, watcher: Watcher, folder: Folder, since_ns: int) -> None:
+        """Watch a whole tree from its top; when something changed before its turn came, the watcher is told so."""
+        if await self._walk(folder, False, since_ns, watcher):
+            watcher.lose()
+
+    async def _grow(self, folder: Folder, is_new: bool) -> None:
+        """Watch a folder that came below a watched tree, with what is in it."""
+        await self._walk(folder, is_new)
+
+    async def _walk(
+        self, top: Folder, is_new: bool, since_ns: int | None = None, by: Watcher | None = None
+    ) -> bool:
+        """Watch `top` and what is below it.  `is_new`: what is in it is told of.  Result: whether a folder was reached
+        late, after a pause, and has changed since `since_ns`."""
+        pending, count, is_late = deque([top]), 0, False
+        while pending:
+            folder = pending.popleft()
+            watcher = by if by is not None and not by.has_ended else self._tree_watcher(folder)
+            if watcher is None or folder.is_gone:
+                continue
+            late_ns = since_ns if count > limits.FOLDERS_PER_TURN else None
+            below, has_changed = await self._look_into(folder, watcher, is_new, late_ns)
+            is_late |= has_changed
+            for name in below:
+                child = None if folder.is_gone else self._folders.enter((*folder.path, name))
+                if child is not None:
+                    pending.append(child)
+            count += 1
+            if count % limits.FOLDERS_PER_TURN == 0:
+                await self._engine.scheduler.sleep(limits.FOLDERS_PAUSE_S)
+        return is_late
+
+    def _tree_watcher(self, folder: Folder) -> Watcher | None:
+        return next((watcher for watcher, _ in self._folders.hearers(folder) if watcher.tree), None)
+
+    async def _look_into(
+        self, folder: Folder, watcher: Watcher, is_new: bool, since_ns: int | None
+    ) -> tuple[list[str], bool]:
+        """Watch one folder and read it.  Result: the folders in it that have to be looked into; whether it changed
+        since then."""
+        contents = any(one.completion_filter & CONTENTS for one, _ in self._folders.hearers(folder))
+        if folder.is_walked and folder.contents >= contents:
+            return [], False
+        opened, root = watcher.opened, watcher.opened.tree.root
+        if root is None or opened.handle is None or opened.closing or folder.path[: len(watcher.path)] != watcher.path:
+            return [], False
+        has_changed = False
+        opened.busy += 1
+        try:
+            relative = folder.path[len(watcher.path) :]
+            handle = await self._engine.filesystem.open_folder(root, opened.handle, relative)
+            try:
+                if is_new and folder.watch is None:
+                    folder.missed = []
+                await self._watch(folder, handle, contents)
+                entries = await self._engine.filesystem.list_names(handle)
+                if since_ns is not None:
+                    has_changed = (await Stat(handle)).modified_ns >= since_ns
+            finally:
+                await CloseHandle(handle)
+        except OSError as error:
+            log.debug("%s is not watched: %s", "/".join(folder.path), error)
+            entries = []
+        finally:
+            opened.release()
+        if folder.missed is not None:
+            await self._tell_of_contents(folder, entries)
+        folder.is_walked = True
+        return [text_of(entry.name) for entry in entries if entry.kind == DT_DIR], has_changed
+
+    async def _tell_of_contents(self, folder: Folder, entries: list[DirectoryEntry]) -> None:
+        """A folder is new: tell of what is in it and was not told of, then of what happened since."""
+        await self.catch_up()  # so that all that is in `entries` and was told by the kernel has come
+        missed, folder.missed = folder.missed or [], None
+        known = {change.name for change in missed if change.kind in (ChangeKind.ADDED, ChangeKind.MOVED_IN)}
+        for entry in entries:
+            name = text_of(entry.name)
+            if entry.name not in known and name not in folder.told:
+                self._tell(folder, ((ADDED, name),), NAME_OF[entry.kind == DT_DIR])
+        folder.told.clear()
+        over: list[int] = []
+        new: list[tuple[Folder, bool]] = []
+        for change in missed:
+            self._happened(folder, change, over, new)
+        await self._follow(over, new)
+
+    # --- when too much happened --------------------------------------------------------------------------------------
+
+    async def _lose(self) -> None:
+        """The kernel's queue overflowed: everybody is told, and what is known of trees may be wrong."""
+        now = self._engine.scheduler.now
+        again = now - self._lost_at < 2 * self._rebuild_after_s
+        after = min(self._rebuild_after_s * 2, limits.FOLDERS_REBUILD_MAX_S) if again else limits.FOLDERS_REBUILD_S
+        self._lost_at = now
+        over: list[int] = []
+        for watcher, folder in list(self._watchers.items()):
+            if watcher.tree and not folder.is_gone:
+                over += self._folders.remove_below(folder)
+            watcher.lose()
+        await self.end(over)
+        if not self._is_rebuilding:
+            self._is_rebuilding = True
+            self._rebuild_after_s = after
+            self._engine.scheduler.start(self._rebuild())
+
+    async def _rebuild(self) -> None:
+        """Walk the watched trees again, and tell that nothing was watched meanwhile."""
+        await self._engine.scheduler.sleep(self._rebuild_after_s)
+        self._is_rebuilding = False
+        for watcher, folder in list(self._watchers.items()):
+            if watcher.tree and not watcher.has_ended and not folder.is_gone and not folder.is_walked:
+                await self._walk(folder, False, None, watcher)
+                if folder.children:
+                    watcher.lose()
+
+
+def text_of(name: bytes) -> str:
+    """A name from disk; what is no UTF-8 becomes something that no client is told."""
+    return name.decode("utf-8", "surrogateescape")
