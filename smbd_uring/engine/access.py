@@ -47,7 +47,7 @@ VALID_BITS = 0xF31F_01FF
 """Bits that have a meaning in a desired access; anything else is refused."""
 
 GENERIC_BITS = 0xF000_0000
-SYNCHRONIZE, ACCESS_SYSTEM_SECURITY = int(AccessMask.SYNCHRONIZE), int(AccessMask.ACCESS_SYSTEM_SECURITY)
+ACCESS_SYSTEM_SECURITY = int(AccessMask.ACCESS_SYSTEM_SECURITY)
 
 READ_DATA = AccessMask.FILE_READ_DATA | AccessMask.FILE_READ_EA
 WRITE_DATA = AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA
@@ -80,9 +80,9 @@ ALWAYS = AccessMask.FILE_READ_ATTRIBUTES | AccessMask.READ_CONTROL | AccessMask.
 def expand(desired_access: int) -> int:
     """Generic rights spelt out; MAXIMUM_ALLOWED is kept.
 
-    ACCESS_DENIED for bits that mean nothing here, and for no right but to wait (SYNCHRONIZE).
+    ACCESS_DENIED for bits that mean nothing here, and for none ([MS-FSA] 2.1.5.1).
     """
-    if desired_access & ~VALID_BITS or desired_access & ~SYNCHRONIZE == 0:
+    if desired_access & ~VALID_BITS or desired_access == 0:
         raise SmbError(NtStatus.ACCESS_DENIED)
     expanded = desired_access & ~GENERIC_BITS
     if expanded == desired_access and not expanded & ACCESS_SYSTEM_SECURITY:
