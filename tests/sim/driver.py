@@ -26,9 +26,13 @@ from smbd_uring.ports import (
     CompanionUnavailable,
     Drained,
     Effect,
+    ReadAt,
     StopAwaitingChanges,
+    Synchronize,
     TellLogout,
     TellTreeDisconnect,
+    Truncate,
+    WriteAt,
 )
 from tests.sim.companion import ScriptedCompanion
 from tests.sim.kernel import Kernel
@@ -42,6 +46,7 @@ POISON = 0xDD
 """What received bytes become once the engine may no longer look at them."""
 
 _FOR_THE_COMPANION = (AskLogin, AskShare, AskTree, AskTogether, TellLogout, TellTreeDisconnect)
+_ON_DATA = (ReadAt, WriteAt, Truncate, Synchronize)
 _NEVER_AT_ONCE = (*_FOR_THE_COMPANION, AwaitChanges, Drained, StopAwaitingChanges)
 
 
@@ -67,6 +72,12 @@ class Weather:
     effect_delay_max_s: float = 0.005
     effect_now_probability: float = 0.3
     """Of an effect on files that is answered before the engine has finished asking."""
+
+    data_delay_max_s: float | None = None
+    """Of effects on a file's data, where they take another time than others."""
+
+    late_completion_probability: float = 0.0
+    """Of an effect that has happened before the engine hears of it: others see what it did meanwhile."""
 
     network_delay_max_s: float = 0.002
     chunk_bytes_max: int = 1 << 16
@@ -143,10 +154,10 @@ class SimulatedDriver:
         if isinstance(effect, Drained):
             self._draining.setdefault((effect.connection_id, effect.volatile_id), []).append((token, effect))
             return
-        delay = self._random.uniform(0, self.weather.effect_delay_max_s)
+        delay = self._delay_of(effect)
         if isinstance(effect, AskLogin | AskShare | AskTree | AskTogether) and self.companion.away:
             delay = limits.COMPANION_ANSWER_TIMEOUT_S
-        self._after(delay, lambda: self._complete(token, effect))
+        self._after(delay, lambda: self._happen(token, effect))
 
     def send(self, connection_id: int, segments: Sequence[Buffer]) -> None:
         """`ports.Driver.send`."""
@@ -292,7 +303,14 @@ class SimulatedDriver:
                 delay, lambda: self._enter(lambda engine: engine.completed(token, is_something_there, None, self.now))
             )
 
-    def _complete(self, token: object, effect: Effect[Any]) -> None:
+    def _delay_of(self, effect: Effect[Any]) -> float:
+        slowest = self.weather.effect_delay_max_s
+        if self.weather.data_delay_max_s is not None and isinstance(effect, _ON_DATA):
+            slowest = self.weather.data_delay_max_s
+        return self._random.uniform(0, slowest)
+
+    def _happen(self, token: object, effect: Effect[Any]) -> None:
+        """Perform an effect; the engine hears of it now or later."""
         result: Any = None
         error: BaseException | None = None
         try:
@@ -304,6 +322,13 @@ class SimulatedDriver:
                 result = self.kernel.perform(effect)
         except (OSError, CompanionUnavailable) as refusal:
             error = refusal
+        late = self.weather.late_completion_probability
+        if late and self._random.random() < late:
+            self._after(self._delay_of(effect), lambda: self._complete(token, result, error))
+        else:
+            self._complete(token, result, error)
+
+    def _complete(self, token: object, result: Any, error: BaseException | None) -> None:
         self.in_flight -= 1
         self._enter(lambda engine: engine.completed(token, result, error, self.now))
 
@@ -330,16 +355,15 @@ class SimulatedDriver:
 
     def _perform_for_plane(self, effect: Effect[Any], then: Callable[[Any, OSError | None], None]) -> None:
         def perform() -> None:
+            result, error = None, None
             try:
                 result = self.kernel.perform(effect)
-            except OSError as error:
-                then(None, error)
-            else:
-                then(result, None)
+            except OSError as refusal:
+                error = refusal
+            late = self._random.random() < self.weather.late_completion_probability
+            self._after(self._delay_of(effect) if late else 0.0, lambda: then(result, error))
 
-        # Begun, and still under way after it has happened.
-        delay = self._random.uniform(0, self.weather.effect_delay_max_s)
-        self._after(delay, perform)
+        self._after(self._delay_of(effect), perform)
 
     def _drained(self, connection_id: int, volatile_id: int) -> None:
         for token, _ in self._draining.pop((connection_id, volatile_id), ()):

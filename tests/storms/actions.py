@@ -260,6 +260,7 @@ async def rename(client: StormClient, operation: Operation) -> None:
     information = RenameInformation(operation.flag, operation.name)
     [reply] = await client.ask(Messages.set_info(opened.file_id, FileInfoClass.RENAME, information))
     if reply.status == NtStatus.SUCCESS:
+        client.key_numbers[opened.name] += 1
         for other in client.opens():
             if other.inode == opened.inode:
                 other.name = operation.name

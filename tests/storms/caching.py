@@ -84,6 +84,8 @@ class Cache:
     flushing: Arrival[None] | None = None
     breaking: Arrival[None] | None = None
     breaks_taken: int = 0
+    unsettled_since: float | None = None
+    """When the break was sent that is not acknowledged yet.  Until it is the server takes more away without a word."""
 
     @property
     def is_of_use(self) -> bool:

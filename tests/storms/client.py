@@ -5,6 +5,8 @@ Knows: what a client has to do so that nobody sees stale data.  Must not know: w
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from random import Random
 
 from smbd_uring.wire.breaks import LeaseBreakAcknowledgment, LeaseBreakNotification, OplockBreak
@@ -48,8 +50,12 @@ class StormClient:
         self.background: list[Arrival[None]] = []
         self.breaks_on_the_way: dict[bytes, list[float]] = {}
         """When the server sent breaks that are not here yet, by lease key or FileId."""
+        self.breaks_of_nothing: dict[bytes, int] = {}
+        """What leases were broken to that the client had no open of any more, by key."""
         self.lost_handles: list[tuple[ClientOpen, float, float]] = []
         """Durable handles that could not be reclaimed: lost when, missed when."""
+        self.key_numbers: Counter[str] = Counter()
+        """Moves when a name leads to another file: that has a lease key of its own."""
         self.logons = 0
         """Moves when a session ends: what was asked for in it is gone, whatever the answers say."""
         self.session_id = 0
@@ -107,6 +113,7 @@ class StormClient:
     def _line_lost(self) -> None:
         self.note("has lost its connection")
         self.breaks_on_the_way.clear()
+        self.breaks_of_nothing.clear()
         for opened in self.opens():
             if opened.suspended_at is not None:
                 continue
@@ -143,9 +150,10 @@ class StormClient:
             self.history.caches.append(cache.held)
 
     def coherent_since(self, cache: Cache) -> float:
-        """From when on what is cached may be stale: until a break is received nobody can know better."""
-        on_the_way = self.breaks_on_the_way.get(cache.key)
-        return on_the_way[0] if on_the_way else self.now
+        """From when on what is cached may be stale: until a break is received nobody can know better, and until it is
+        acknowledged a server says nothing of what is taken on top ([MS-FSA] 2.1.4.12)."""
+        on_the_way = self.breaks_on_the_way.get(cache.key, ())
+        return min(*on_the_way, self.now, cache.unsettled_since or self.now)
 
     async def flush(self, cache: Cache) -> None:
         """Write what was delayed.  LineLost when the connection goes; then what was delayed still is, if the handle
@@ -162,6 +170,11 @@ class StormClient:
         finally:
             done, cache.flushing = cache.flushing, None
             done.arrive(None)
+
+    async def flush_if_possible(self, cache: Cache) -> None:
+        """As `flush`, without a complaint when the connection goes."""
+        with suppress(LineLost):
+            await self.flush(cache)
 
     async def _flush_block(self, cache: Cache, block: int) -> None:
         writes, opened = cache.delayed.pop(block), cache.delayed_by.pop(block)
@@ -212,15 +225,19 @@ class StormClient:
         cache = self.caches.get(key)
         self.note(f"is broken: {key.hex()} to {state}{'' if cache else ', which it does not hold'}")
         if cache is not None:
-            self.background.append(start(self._take_break(cache, state, must_answer, sent_at)))
+            self.background.append(start(self.take_break(cache, state, must_answer, sent_at)))
+        elif must_answer:
+            self.breaks_of_nothing[key] = state
 
-    async def _take_break(self, cache: Cache, state: int, must_answer: bool, sent_at: float) -> None:
+    async def take_break(self, cache: Cache, state: int, must_answer: bool, sent_at: float) -> None:
         """Give up what has to be given up: data first, then handles, then the right itself."""
         behaviour = self.chance.choice(BEHAVIOURS) if must_answer else "prompt"
         if behaviour in ("late", "never", "less"):
             state = 0
         cache.last_break_to, cache.breaks_taken = state, (taken := cache.breaks_taken + 1)
         inode = cache.opens[0].inode if cache.opens else 0
+        if must_answer:
+            cache.unsettled_since = min(sent_at, cache.unsettled_since or sent_at)
         lost, cache.state = cache.state & ~state, cache.state & state
         if lost & R:
             cache.forget()
@@ -267,6 +284,10 @@ class StormClient:
         else:
             return
         [reply] = await self.ask(message(Command.OPLOCK_BREAK, body, {}))
+        on_the_way = self.breaks_on_the_way.get(cache.key)
+        if on_the_way and cache.unsettled_since is not None:
+            on_the_way[0] = min(on_the_way[0], cache.unsettled_since)  # what was taken on top meanwhile
+        cache.unsettled_since = None
         untouched = handles and handles == cache.opens and not cache.opening
         if reply.status != NtStatus.SUCCESS:
             cache.state = 0

@@ -24,6 +24,7 @@ from tests.storms.caching import (
     R,
 )
 from tests.storms.client import StormClient, bytes_of
+from tests.storms.coroutines import start
 from tests.storms.history import BLOCKS, EMPTY, BlockAccess, HeldOpen
 from tests.storms.line import LineLost
 from tests.storms.operations import DELETE_ON_CLOSE, SLOTS, Operation
@@ -67,8 +68,8 @@ def inode_of(created: CreateResponse) -> int:
 
 
 def lease_key_of(client: StormClient, name: str) -> bytes:
-    """One key for each file of a client."""
-    return client.guid[:8] + name.encode()[:8].ljust(8, b"\0")
+    """One key for each name of a client, until another file has the name."""
+    return client.guid[:7] + bytes((client.key_numbers[name],)) + name.encode()[:8].ljust(8, b"\0")
 
 
 async def open_file(client: StormClient, operation: Operation) -> None:
@@ -99,6 +100,8 @@ async def open_file(client: StormClient, operation: Operation) -> None:
     )
     logon = client.logons
     reply = await _send(client, operation, sent, cache)
+    if reply.status == NtStatus.INVALID_PARAMETER and cache is not None:
+        client.key_numbers[operation.name] += 1
     if reply.status == NtStatus.SUCCESS and client.logons == logon:
         _enter(client, operation, reply, cache, guid)
 
@@ -174,6 +177,8 @@ def _enter(client: StormClient, operation: Operation, reply: Reply, cache: Cache
                 state=OPLOCK_STATES[created.oplock_level],
             )  # fmt: skip
     if cache is not None:
+        if cache.opens and cache.opens[0].inode != inode:
+            cache = _succeeded(client, cache)
         client.caches[cache.key] = cache
         opened.cache = cache
         held.lease = cache.name
@@ -190,6 +195,15 @@ def _put(client: StormClient, slot: int, opened: ClientOpen) -> None:
     client.slots[slot] = opened
 
 
+def _succeeded(client: StormClient, cache: Cache) -> Cache:
+    """The key of a lease was given to another file, since its own is being deleted.  Result: the other's cache."""
+    cache.state = 0
+    cache.forget()
+    client.settle_state(cache, 0)
+    client.background.append(start(client.flush_if_possible(cache)))
+    return Cache(cache.key, f"{cache.name}, the second", cache.version)
+
+
 def _name_of_cache(client: StormClient, operation: Operation) -> str:
     return f"{client.who}'s {operation.caching} of operation {operation.number}"
 
@@ -200,8 +214,12 @@ def _granted(client: StormClient, cache: Cache, created: CreateResponse, inode: 
         data = next(data for name, data in created.contexts if name == create_contexts.LEASE)
         lease = LeaseRequest.decode(data)
         state = lease.lease_state
+        told = client.breaks_of_nothing.pop(cache.key, None)
         if lease.lease_flags & BREAK_IN_PROGRESS:
             state &= cache.last_break_to
+            if told is not None:  # it came when the last open was being closed, and is answered now
+                state &= told
+                client.background.append(start(client.take_break(cache, told, True, client.now)))
         cache.state = state
     if not cache.state & R:
         cache.forget()

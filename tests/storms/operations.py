@@ -141,8 +141,10 @@ def plan_of(seed: int) -> Plan:
     clients = chance.choice((2, 2, 3, 3, 4))
     weather = Weather(
         effect_delay_max_s=chance.choice((0.0005, 0.005, 0.05)),
-        effect_now_probability=chance.choice((0.0, 0.3, 0.9)),
-        network_delay_max_s=chance.choice((0.0005, 0.002, 0.02)),
+        effect_now_probability=chance.choice((0.0, 0.3, 0.7)),
+        data_delay_max_s=chance.choice((None, 0.01, 0.1)),
+        late_completion_probability=chance.choice((0.0, 0.5)),
+        network_delay_max_s=chance.choice((0.0005, 0.0005, 0.002, 0.02)),
         small_chunk_probability=chance.choice((0.0, 0.0, 0.1)),
         loss_probability=chance.choice((0.0, 0.0, 0.0, 0.001)),
     )
@@ -164,7 +166,10 @@ class _Maker:
     def __init__(self, chance: Random, clients: int, names: tuple[str, ...], is_peaceful: bool) -> None:
         self._chance = chance
         self._names = names
-        self._accesses, self._shares = (PEACEFUL, (SHARE_ALL,)) if is_peaceful else (ACCESSES, SHARES)
+        self._accesses = PEACEFUL if is_peaceful else ACCESSES
+        self._shares = (SHARE_ALL,) if is_peaceful else SHARES
+        self._blocks = chance.choice((1, BLOCKS)) if is_peaceful else BLOCKS
+        self._waits = chance.choice((0.5, 0.9))
         self._number = 100
         self._opened: list[set[int]] = [set() for _ in range(clients)]
 
@@ -194,8 +199,9 @@ class _Maker:
         elif kind == Kind.RENAME:
             name = chance.choice(NAMES)
         return Operation(
-            number, client, kind, delay, kind not in BEHIND and chance.random() < 0.8, slot, name,
-            chance.randrange(BLOCKS), chance.randint(1, BLOCKS), chance.random() < 0.6, chance.choice(self._accesses),
+            number, client, kind, delay, kind not in BEHIND and chance.random() < self._waits, slot, name,
+            chance.randrange(self._blocks), chance.randint(1, BLOCKS), chance.random() < 0.6,
+            chance.choice(self._accesses),
             chance.choice(self._shares), chance.choice(DISPOSITIONS), DELETE_ON_CLOSE if chance.random() < 0.05 else 0,
             chance.choice(CACHINGS), chance.choice((0, 1, 2)),
         )  # fmt: skip

@@ -7,9 +7,7 @@ Each bug is a context in which the engine makes one mistake, now and then, as re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from typing import Any
 
 from smbd_uring.engine import teardown
@@ -18,40 +16,8 @@ from smbd_uring.engine.connection import Connection
 from smbd_uring.engine.opens import File, OpenTable
 from smbd_uring.ports import CloseHandle, WriteAt
 from tests.sim.kernel import Kernel
-
-NOW_AND_THEN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """A bug, and the rule that it breaks."""
-
-    name: str
-    rule: str
-    plant: Callable[[], AbstractContextManager[None]]
-
-
-@contextmanager
-def replaced(owner: Any, name: str, make: Callable[[Any], Any]) -> Iterator[None]:
-    """With an attribute of a class or module wrapped."""
-    before = getattr(owner, name)
-    setattr(owner, name, make(before))
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
-def now_and_then() -> Callable[[], bool]:
-    """True for every fourth call."""
-    calls = 0
-
-    def is_due() -> bool:
-        nonlocal calls
-        calls += 1
-        return calls % NOW_AND_THEN == 0
-
-    return is_due
+from tests.storms.planted_caching import PLANTED_CACHING
+from tests.storms.planting import Planted, now_and_then, replaced
 
 
 def _drop_an_answer() -> AbstractContextManager[None]:
@@ -157,4 +123,5 @@ PLANTED = (
     Planted("a descriptor stays open", "leaks", _leave_a_descriptor_open),
     Planted("a file stays in the table", "leaks", _leave_a_file_in_the_table),
     Planted("what a session opened outlives it", "leaks", _forget_a_handle_at_disconnect),
+    *PLANTED_CACHING,
 )

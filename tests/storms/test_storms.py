@@ -8,7 +8,8 @@ import pytest
 
 from smbd_uring.engine.opens import File
 from tests.storms.operations import Plan, plan_of
-from tests.storms.planted import PLANTED, Planted, replaced
+from tests.storms.planted import PLANTED
+from tests.storms.planting import Planted, replaced
 from tests.storms.shrink import Shrinker, describe, explain
 from tests.storms.storm import Outcome, run
 

@@ -1,0 +1,99 @@
+"""Bugs of caching and of grants, planted on purpose; see `planted`.
+
+Knows: `breaks`, `leases` and `grants` of the engine.  Must not know: how a storm finds out.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from smbd_uring.engine import breaks, grants, leases
+from smbd_uring.engine.oplock_states import Operation, Surroundings
+from tests.storms.planting import Planted, now_and_then, replaced
+
+NOBODY_THERE = Surroundings(False, False, False, False, False)
+
+
+def _break_nobody(operation: Operation) -> AbstractContextManager[None]:
+    """What an operation should break stays as it is."""
+
+    def make(break_others: Any) -> Any:
+        return lambda engine, file, own, doing: [] if doing is operation else break_others(engine, file, own, doing)
+
+    return replaced(breaks, "break_others", make)
+
+
+def _break_after_the_write() -> AbstractContextManager[None]:
+    """Caches are broken once the data has changed, and not before."""
+
+    def make(before: Any) -> Any:
+        async def waits(request: Any, opened: Any, operation: Operation) -> None:
+            if operation is not Operation.CHANGE_DATA:
+                await before(request, opened, operation)
+
+        return waits
+
+    return replaced(breaks, "before", make)
+
+
+def _break_only_before_the_write() -> AbstractContextManager[None]:
+    """Who gets a cache while a write is under way is not told of it."""
+    return replaced(breaks, "after", lambda after: lambda engine, opened, operation: None)
+
+
+def _do_not_wait() -> AbstractContextManager[None]:
+    """A break is sent, and nobody waits for its acknowledgment."""
+    due = now_and_then(2)
+
+    def make(break_one: Any) -> Any:
+        return lambda engine, holder, operation: break_one(engine, holder, operation) and due()
+
+    return replaced(breaks, "_break", make)
+
+
+def _see_nobody_else() -> AbstractContextManager[None]:
+    """A lease is given as if nobody else had the file open."""
+    due = now_and_then(2)
+
+    def make(surroundings: Any) -> Any:
+        return lambda opened, lease: NOBODY_THERE if due() else surroundings(opened, lease)
+
+    return replaced(leases, "surroundings", make)
+
+
+def _keep_what_is_granted() -> AbstractContextManager[None]:
+    """A data plane goes on with what it was granted when a cache has come in the way."""
+
+    def make(allowed: Any) -> Any:
+        return lambda granted_access, *, is_set_id, **others: allowed(granted_access, is_set_id=is_set_id)
+
+    return replaced(grants, "operations_allowed", make)
+
+
+def _keep_a_disconnected_clients_lease() -> AbstractContextManager[None]:
+    """Nobody can be told of the break, and so the lease stays."""
+
+    def make(give_way: Any) -> Any:
+        async def does_nothing(engine: Any, holder: Any) -> None:
+            holder.wake()
+
+        return does_nothing
+
+    return replaced(breaks, "_give_way", make)
+
+
+PLANTED_CACHING = (
+    Planted("an open breaks no cache", "caches", lambda: replaced(breaks, "make_room", lambda _: _nothing)),
+    Planted("a write breaks no cache", "contents", lambda: _break_nobody(Operation.CHANGE_DATA)),
+    Planted("caches are broken after the write", "contents", _break_after_the_write),
+    Planted("caches that come during a write are left", "contents", _break_only_before_the_write),
+    Planted("an acknowledgment is not waited for", "caches", _do_not_wait),
+    Planted("a lease is given beside others", "caches", _see_nobody_else),
+    Planted("a data plane is not stopped", "contents", _keep_what_is_granted),
+    Planted("a lease without a client is not taken away", "contents", _keep_a_disconnected_clients_lease),
+)
+
+
+def _nothing(*arguments: Any) -> None:
+    """In the place of something that should be done."""
