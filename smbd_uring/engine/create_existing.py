@@ -131,7 +131,8 @@ async def overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     notifications, share_path = request.engine.notifications, opened.tree.share.path
     async with notifications.own_change(share_path, opened.components):
         await Truncate(handle, 0, opened.credentials)
-        breaks.after(request.engine, opened, Operation.CHANGE_DATA)
+        own = leases.own_lease(request, plan, opened.file)  # the open itself has it only once it is ready
+        breaks.break_others(request.engine, opened.file, own, Operation.CHANGE_DATA)
         attributes = plan.attributes | FileAttributes.ARCHIVE
         if attributes != opened.facts.attributes and root.store_dos_attributes:
             await request.engine.filesystem.set_attributes(
