@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 from smbd_uring import limits
 from smbd_uring.engine import grants
-from smbd_uring.engine.channels import send_unsolicited
-from smbd_uring.engine.durable import give_way
+from smbd_uring.engine.channels import is_reachable, send_to_client, send_unsolicited
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.leases import LOOKS_ONLY, Holder, Lease, Oplock, drop, own_lease
@@ -45,7 +44,8 @@ from smbd_uring.wire.ntstatus import NtStatus
 if TYPE_CHECKING:
     from smbd_uring.engine.create_plan import CreatePlan
     from smbd_uring.engine.engine import Engine
-    from smbd_uring.engine.opens import File, Open
+    from smbd_uring.engine.leases import LeaseId
+    from smbd_uring.engine.opens import File, Identity, Open
     from smbd_uring.engine.request import Request
 
 log = logging.getLogger("smbd.engine")
@@ -132,7 +132,7 @@ def advance(engine: Engine, holder: Holder, step: Step, answering: bool = False)
         drop(engine, holder)
     if engine.journal:
         engine.scheduler.start(remember_all(engine, holder.file))
-    if holder.state.held != before and len(holder.file.opens) > 1:
+    if holder.state.held != before and (holder.kind is Kind.OPLOCK or len(holder.file.opens) > 1):
         engine.scheduler.start(grants.reconsider(engine, holder.file))
 
 
@@ -155,6 +155,14 @@ async def before_below(request: Request, opened: Open) -> None:
         for file in engine.opens.files_below(tree.share.path, opened.components)
         for holder in break_others(engine, file, None, Operation.RENAME)
     ]:
+        await wait(request, slow)
+
+
+async def before_replacing(request: Request, identity: Identity) -> None:
+    """The same of the file whose name another one is about to take: who only keeps it open for itself closes it."""
+    while (file := request.engine.opens.file(identity)) is not None and (
+        slow := break_others(request.engine, file, None, Operation.RENAME)
+    ):
         await wait(request, slow)
 
 
@@ -201,21 +209,16 @@ async def wait(request: Request, holders: list[Holder]) -> None:
 
 
 def _notify(engine: Engine, holder: Holder, notice: Notice, answering: bool) -> None:
-    if isinstance(holder, Lease):
-        body = _lease_notification(holder, notice)
-    else:
-        assert isinstance(holder, Oplock)
-        body = OplockBreak(LEVEL_OF_BITS[notice.new], holder.opened.file_id).encode()
-    ways = [(opened.session, opened.tree.encrypt_data) for opened in holder.opens]
     holder.stop_timer()
     if notice.needs_acknowledgment:
         holder.timer = engine.scheduler.call_at(
             engine.scheduler.now + engine.config.break_timeout_s, lambda: _expire(engine, holder)
         )
+    teller = _lease_teller if isinstance(holder, Lease) else _oplock_teller
+    tell = teller(engine, holder, notice)
 
     def send() -> None:
-        reached = any(send_unsolicited(engine, session, body, seal) for session, seal in ways)
-        if not reached and notice.needs_acknowledgment:
+        if not tell() and notice.needs_acknowledgment:
             engine.scheduler.start(_give_way(engine, holder))
 
     if answering:
@@ -224,12 +227,30 @@ def _notify(engine: Engine, holder: Holder, notice: Notice, answering: bool) -> 
         send()
 
 
-def _lease_notification(lease: Lease, notice: Notice) -> bytes:
+def _lease_teller(engine: Engine, lease: Holder, notice: Notice) -> Callable[[], bool]:
+    """[MS-SMB2] 3.3.4.7: on any connection of the client, as long as it has one of those that hold the lease."""
+    assert isinstance(lease, Lease)
     if notice.begins:
         lease.move_epoch()
     flags = ACKNOWLEDGMENT_REQUIRED if notice.needs_acknowledgment else 0
     epoch = lease.epoch if lease.version == 2 else 0
-    return LeaseBreakNotification(epoch, flags, lease.lease_id[1], notice.current, notice.new).encode()
+    client_guid, key = lease.lease_id
+    body = LeaseBreakNotification(epoch, flags, key, notice.current, notice.new).encode()
+    sessions = [opened.session for opened in lease.opens]
+    seal = any(opened.tree.encrypt_data for opened in lease.opens)
+
+    def tell() -> bool:
+        return any(map(is_reachable, sessions)) and send_to_client(engine, client_guid, body, seal)
+
+    return tell
+
+
+def _oplock_teller(engine: Engine, oplock: Holder, notice: Notice) -> Callable[[], bool]:
+    """[MS-SMB2] 3.3.4.6: to the session that holds it."""
+    (opened,) = oplock.opens
+    session, seal = opened.session, opened.tree.encrypt_data
+    body = OplockBreak(LEVEL_OF_BITS[notice.new], opened.file_id).encode()
+    return lambda: send_unsolicited(engine, session, body, seal)
 
 
 def _expire(engine: Engine, holder: Holder) -> None:
@@ -259,20 +280,31 @@ def _after_the_answer(engine: Engine, action: Callable[[], None]) -> None:
 async def _give_way(engine: Engine, holder: Holder) -> None:
     """[MS-SMB2] 3.3.4.6, 3.3.4.7: its client is not there to be asked."""
     for opened in list(holder.opens):
-        await give_way(engine, opened)
+        await engine.leases.give_way(engine, opened)
     _give_up(engine, holder)
 
 
 # --- directories ---------------------------------------------------------------------------------------------------
 
 
-def entries_changed(engine: Engine, directory: tuple[str, ...], by: Open | None) -> None:
-    """Something in the directory at an absolute path came, went, or shows other attributes, by an open or somebody
-    else."""
-    leases = engine.leases.of_directories.get(directory)
-    if leases is None:
-        return
-    parent = None if by is None else by.parent_lease
-    for lease in list(leases):
-        if lease.lease_id != parent:
+def entry_changed(engine: Engine, path: tuple[str, ...], parent_lease: LeaseId | None) -> None:
+    """What is at an absolute path came, went, or shows other attributes; its directory's leases are broken but for
+    `parent_lease`, whose client knows.
+
+    A lease that is broken, or breaking, is not told again: of a storm of changes its client hears once, until it has
+    opened the directory anew.
+    """
+    for lease in engine.leases.of_directory(path[:-1]):
+        if lease.lease_id != parent_lease:
             _break(engine, lease, Operation.CHANGE_ENTRIES)
+
+
+def entry_of(engine: Engine, opened: Open) -> None:
+    """`entry_changed` for what is open, by a change that its own client made with it."""
+    if engine.leases.has_directories:
+        entry_changed(engine, opened.absolute_path, opened.parent_lease)
+
+
+def is_watched(engine: Engine, opened: Open) -> bool:
+    """Whether somebody has a lease of the directory that the open is in."""
+    return engine.leases.has_directories and bool(engine.leases.of_directory(opened.absolute_path[:-1]))

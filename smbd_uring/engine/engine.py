@@ -17,6 +17,7 @@ from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine import durable
 from smbd_uring.engine.chain import Chain
+from smbd_uring.engine.channels import Clients
 from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection, WorkInAll
@@ -70,7 +71,8 @@ class Engine:
             self.journal = HandleJournal(self.scheduler, config.journal_directory)
         self.is_ready = False
         """Whether `start` is done."""
-        self.leases = LeaseTable()
+        self.clients = Clients()
+        self.leases = LeaseTable(durable.give_way)
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self._complaints = Complaints()
@@ -298,6 +300,7 @@ class Engine:
     def _end(self, connection: Connection) -> None:
         """No more bytes in or out; requests under way finish unheard."""
         connection.is_closed = True
+        self.clients.went(connection)
         connection.backlog.clear()
         for timer in (connection.authentication_timer, connection.stall_timer):
             if timer is not None:

@@ -10,6 +10,7 @@ and is found by its client's GUID and key; it lives as long as one of its opens 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
@@ -32,6 +33,7 @@ from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import AccessMask, Dialect, OplockLevel
 from smbd_uring.wire.create import Context
 from smbd_uring.wire.create_contexts import LeaseRequest
+from smbd_uring.wire.fscc import fold_name
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -140,13 +142,15 @@ class Caching:
 class LeaseTable:
     """Every lease of the server."""
 
-    __slots__ = ("_by_id", "_count_of", "of_directories", "oplock_count")
+    __slots__ = ("_by_directory", "_by_id", "_count_of", "give_way", "oplock_count")
 
-    def __init__(self) -> None:
+    def __init__(self, give_way: Callable[[Engine, Open], Awaitable[object]]) -> None:
+        self.give_way = give_way
+        """What becomes of an open whose client is not there to be asked for what it holds."""
         self._by_id: dict[LeaseId, Lease] = {}
         self._count_of: Counter[bytes] = Counter()
-        self.of_directories: dict[tuple[str, ...], set[Lease]] = {}
-        """Leases of directories by their absolute path."""
+        self._by_directory: dict[tuple[str, ...], set[Lease]] = {}
+        """Leases of directories by their absolute path, in one case of its letters."""
         self.oplock_count = 0
 
     def __len__(self) -> int:
@@ -170,13 +174,24 @@ class LeaseTable:
     def enter_path(self, lease: Lease, path: tuple[str, ...] | None) -> None:
         """A directory's lease is found by `path` from now on, or by none."""
         if lease.path is not None:
-            there = self.of_directories[lease.path]
+            there = self._by_directory[lease.path]
             there.discard(lease)
             if not there:
-                del self.of_directories[lease.path]
-        lease.path = path
-        if path is not None:
-            self.of_directories.setdefault(path, set()).add(lease)
+                del self._by_directory[lease.path]
+        lease.path = None if path is None else tuple(map(fold_name, path))
+        if lease.path is not None:
+            self._by_directory.setdefault(lease.path, set()).add(lease)
+
+    @property
+    def has_directories(self) -> bool:
+        """Whether anybody has a lease of a directory."""
+        return bool(self._by_directory)
+
+    def of_directory(self, path: tuple[str, ...]) -> list[Lease]:
+        """The leases of the directory at an absolute path, in whatever case."""
+        if not self._by_directory:
+            return []
+        return list(self._by_directory.get(tuple(map(fold_name, path)), ()))
 
     def remove(self, lease: Lease) -> None:
         """Its last open is closed."""
@@ -324,7 +339,7 @@ def _join(holder: Holder, opened: Open) -> None:
 def surroundings(opened: Open, lease: Lease | None) -> Surroundings:
     """What stands beside an open that asks, those of its own lease aside."""
     file = opened.file
-    uses_data = holds_oplock = holds_handle = False
+    uses_data = holds_oplock = holds_handle = holds_write = False
     for other in file.opens:
         holder = other.holder
         if other is opened or (holder is not None and holder is lease):
@@ -333,7 +348,10 @@ def surroundings(opened: Open, lease: Lease | None) -> Surroundings:
         if holder is not None:
             holds_oplock = holds_oplock or holder.kind is Kind.OPLOCK
             holds_handle = holds_handle or (holder.kind is not Kind.OPLOCK and bool(holder.state.held & H))
-    return Surroundings(uses_data, holds_oplock, holds_handle, file.locks is not None, file.delete_pending)
+            holds_write = holds_write or bool(holder.state.held & W)
+    return Surroundings(
+        uses_data, holds_oplock, holds_handle, holds_write, file.locks is not None, file.delete_pending
+    )
 
 
 # --- what an open says of it ---------------------------------------------------------------------------------------

@@ -52,6 +52,13 @@ class Deletion:
     root: ShareRoot
     components: tuple[str, ...]
     credentials: Credentials
+    parent_lease: LeaseId | None = None
+    """The directory's lease that whoever marked it says it has."""
+
+    @property
+    def absolute_path(self) -> tuple[str, ...]:
+        """Components from the root of the file system."""
+        return absolute(self.share_path, self.components)
 
 
 class File:
@@ -80,7 +87,9 @@ class File:
         root = opened.tree.root
         assert root is not None
         if self.deletion is None:
-            self.deletion = Deletion(opened.tree.share.path, root, opened.components, opened.credentials)
+            self.deletion = Deletion(
+                opened.tree.share.path, root, opened.components, opened.credentials, opened.parent_lease
+            )
         for other in self.opens:
             if other.watcher is not None:
                 other.watcher.refuse_all(NtStatus.DELETE_PENDING)
@@ -117,10 +126,10 @@ class Open:
 
     __slots__ = (
         "busy", "changes_at_close", "channel_sequence", "closed", "closing", "components", "create_options",
-        "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "granted_access",
-        "granted_operations", "handle", "holder", "idle", "is_directory", "is_draining", "is_ready", "listing",
-        "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease", "position",
-        "sequence_moves", "session", "share_access", "tree", "waiting_for_close", "watcher",
+        "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "found", "granted_access",
+        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_draining", "is_ready",
+        "listing", "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease",
+        "position", "sequence_moves", "session", "share_access", "tree", "waiting_for_close", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +145,10 @@ class Open:
         self.share_access = share_access
         self.create_options = create_options
         self.facts = facts
+        self.found = facts
+        """The facts that it was opened with."""
+        self.has_written = False
+        """The engine wrote for it; what a data plane wrote shows in the file's facts."""
         self.is_directory = is_directory
         self.credentials: Credentials = tree.credentials
         self.handle: Handle | None = None
@@ -184,7 +197,7 @@ class Open:
     @property
     def absolute_path(self) -> tuple[str, ...]:
         """Components from the root of the file system."""
-        return _absolute(self.tree.share.path, self.components)
+        return absolute(self.tree.share.path, self.components)
 
     @property
     def name(self) -> str:
@@ -275,7 +288,7 @@ class OpenTable:
 
     def files_below(self, share_path: str, components: tuple[str, ...]) -> list[File]:
         """What is open below that directory."""
-        parent = _absolute(share_path, components)
+        parent = absolute(share_path, components)
         return [
             file
             for file in self._files.values()
@@ -287,5 +300,6 @@ class OpenTable:
         ]
 
 
-def _absolute(share_path: str, components: tuple[str, ...]) -> tuple[str, ...]:
+def absolute(share_path: str, components: tuple[str, ...]) -> tuple[str, ...]:
+    """Components from the root of the file system."""
     return tuple(part for part in share_path.split("/") if part) + components

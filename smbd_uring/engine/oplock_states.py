@@ -27,8 +27,9 @@ The steps of one break are one change of state to the epoch of a lease.  Without
 is lost.
 
 What a holder gets is another table of few lines: nobody gets WRITE beside others who use the data, nobody HANDLE
-beside an oplock (an oplock cannot give it back), no oplock stands beside a HANDLE of others, READ alone is not given
-where byte-range locks are.  A lease is promoted only as a whole, and never lowered by its own client's opens.
+beside an oplock (an oplock cannot give it back), no oplock stands beside a HANDLE of others, nothing beside a WRITE of
+others, READ alone is not given where byte-range locks are.  A lease is promoted only as a whole, and never lowered by
+its own client's opens.
 """
 
 from __future__ import annotations
@@ -220,6 +221,8 @@ class Surroundings:
     others_hold_oplock: bool = False
     others_hold_handle: bool = False
     """A lease of another has HANDLE."""
+    others_hold_write: bool = False
+    """Another may have written what the file does not say yet; only an open that looks at attributes gets so far."""
     has_byte_range_locks: bool = False
     is_being_deleted: bool = False
 
@@ -227,7 +230,7 @@ class Surroundings:
 def grantable_oplock(level: int, around: Surroundings) -> int:
     """The bits that a request for an oplock gets ([MS-FSA] 2.1.5.18): all, level II, or nothing."""
     asked = BITS_OF_LEVEL.get(level, NONE)
-    if asked == NONE or around.others_hold_handle:
+    if asked == NONE or around.others_hold_handle or around.others_hold_write:
         return NONE
     if asked & W and not around.others_use_data:
         return asked
@@ -241,7 +244,9 @@ def grantable_lease(kind: Kind, asked: int, around: Surroundings) -> int:
         granted &= ~W
     if around.others_hold_oplock or around.is_being_deleted:
         granted &= ~H
-    return NONE if around.has_byte_range_locks and not granted & W else granted
+    if around.others_hold_write or (around.has_byte_range_locks and not granted & W):
+        return NONE
+    return granted
 
 
 def promoted(kind: Kind, state: State, asked: int, around: Surroundings) -> State:

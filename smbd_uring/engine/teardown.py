@@ -15,13 +15,15 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine import grants, leases
+from smbd_uring.engine import breaks, grants, leases
 from smbd_uring.engine.lock_taking import end_waiting, release
 from smbd_uring.engine.opens import Deletion, Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.engine.session import Session, Tree
 from smbd_uring.engine.session_states import SessionEvent, SessionState
-from smbd_uring.ports import AccountFlags, CloseHandle, Handle, TellLogout, TellTreeDisconnect
+from smbd_uring.engine.share_modes import WRITE_RIGHTS
+from smbd_uring.ports import AccountFlags, CloseHandle, Handle, Stat, TellLogout, TellTreeDisconnect
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     await release(engine, opened)
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
+    elif breaks.is_watched(engine, opened):
+        await _show_changes(engine, opened)
     tree = opened.tree
     engine.opens.remove(opened)
     engine.handles.remove(opened)
@@ -103,6 +107,8 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
     """[MS-FSA] 2.1.5.5: delete-on-close of this handle marks the file; the last handle of the file removes the name."""
     file = opened.file
     if opened.delete_on_close:
+        if file.caching is not None:
+            breaks.break_others(engine, file, opened.holder, Operation.DELETE)  # nobody waits: a close is no question
         file.mark_for_deletion(opened)
     if file.deletion is None or len(file.opens) > 1:
         return
@@ -116,6 +122,22 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
         deletion = file.deletion
         await engine.notifications.removed(deletion.share_path, deletion.components, opened.is_directory)
     engine.opens.unlinked_generation += 1
+    if engine.leases.has_directories:
+        knows = opened.parent_lease if opened.parent_lease == file.deletion.parent_lease else None
+        breaks.entry_changed(engine, file.deletion.absolute_path, knows)
+
+
+async def _show_changes(engine: Engine, opened: Open) -> None:
+    """[MS-SMB2] 3.3.1.4: what was written through a handle shows in its directory at the latest when it is closed."""
+    if opened.is_directory or opened.handle is None or not opened.granted_access & WRITE_RIGHTS:
+        return
+    try:
+        now, before = await Stat(opened.handle), opened.found.status
+    except OSError as error:
+        log.warning(CLOSE_FAILED, error)
+        return
+    if opened.has_written or (now.modified_ns, now.size) != (before.modified_ns, before.size):
+        breaks.entry_of(engine, opened)
 
 
 async def _delete(engine: Engine, opened: Open, deletion: Deletion) -> None:

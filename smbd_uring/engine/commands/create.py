@@ -65,6 +65,8 @@ async def _create(request: Request, body: CreateRequest, wish: DurableWish | Non
         if plan.oplock_level:
             await grants.stop_others(opened)
             leases.acquire(request, plan, opened)
+        if action is not OPENED:
+            breaks.entry_of(request.engine, opened)
         if wish is not None:
             contexts += await durable.promise(request, body, opened, wish, action)
         await remember_all(request.engine, opened.file)

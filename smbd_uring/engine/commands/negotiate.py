@@ -81,6 +81,7 @@ async def negotiate(request: Request) -> Response:
         signing_algorithm = _choose_signing(offered, contexts)
 
     connection.client_guid = bytes(body.client_guid)
+    request.engine.clients.came(connection)
     connection.client_capabilities = body.capabilities
     connection.client_security_mode = body.security_mode
     connection.client_dialects = tuple(body.dialects)

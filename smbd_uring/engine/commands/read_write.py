@@ -71,6 +71,7 @@ async def write(request: Request) -> Response:
     if opened.file.caching is not None:
         await breaks.before(request, opened, Operation.CHANGE_DATA)
     written = await _write(opened, handle, offset, body.data) if length else 0
+    opened.has_written = True
     if opened.file.caching is not None:
         breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     write_through = body.flags & WriteFlags.WRITE_THROUGH or opened.mode & CreateOptions.FILE_WRITE_THROUGH

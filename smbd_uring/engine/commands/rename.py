@@ -9,7 +9,7 @@ from smbd_uring.engine import breaks, leases
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.names import components_of
-from smbd_uring.engine.opens import Open
+from smbd_uring.engine.opens import Open, absolute
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
 from smbd_uring.ports import CloseHandle, PathMissing
@@ -45,8 +45,11 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     engine.opens.unlinked_generation += 1
+    old_path = opened.absolute_path
     opened.file.renamed(opened.tree.share.path, old, final)
     leases.renamed(engine, opened.file)
+    breaks.entry_changed(engine, old_path, opened.parent_lease)
+    breaks.entry_of(engine, opened)
     await engine.notifications.renamed(opened.tree.share.path, old, final, opened.is_directory)
     if not opened.is_directory:
         opened.changes_at_close |= RENAMED_FILE
@@ -69,6 +72,7 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     request.engine.opens.unlinked_generation += 1  # what had the name before has lost it
+    breaks.entry_changed(request.engine, absolute(opened.tree.share.path, new), opened.parent_lease)
     await request.engine.notifications.added(opened.tree.share.path, new, False)
 
 
@@ -110,6 +114,7 @@ async def _may_take(request: Request, opened: Open, new: tuple[str, ...], replac
     is_file = not found.facts.attributes & FileAttributes.DIRECTORY
     if not replace or (opened.is_directory and is_file):
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
+    await breaks.before_replacing(request, identity)
     in_use = request.engine.opens.file(identity) is not None
     if in_use or found.facts.attributes & (FileAttributes.DIRECTORY | FileAttributes.READONLY):
         raise SmbError(NtStatus.ACCESS_DENIED)

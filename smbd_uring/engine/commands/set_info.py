@@ -107,6 +107,7 @@ async def _store_basic(
     accessed_ns, modified_ns = _time(asked.last_access_time), _time(asked.last_write_time)
     if accessed_ns is not None or modified_ns is not None:
         await SetTimes(_handle(opened), accessed_ns, modified_ns, opened.credentials)
+    breaks.entry_of(request.engine, opened)
     for is_set, kind in (
         (attributes, CompletionFilter.ATTRIBUTES), (created_ns, CompletionFilter.CREATION),
         (accessed_ns, CompletionFilter.LAST_ACCESS), (modified_ns, CompletionFilter.LAST_WRITE),
@@ -140,6 +141,7 @@ async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -
     await breaks.before(request, opened, Operation.CHANGE_DATA)
     await Truncate(_handle(opened), size, opened.credentials)
     breaks.after(request.engine, opened, Operation.CHANGE_DATA)
+    breaks.entry_of(request.engine, opened)
     await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
@@ -152,6 +154,7 @@ async def _set_allocation(request: Request, opened: Open, buffer: memoryview) ->
     if size < facts.status.size:
         await Truncate(_handle(opened), size, opened.credentials)
         breaks.after(request.engine, opened, Operation.CHANGE_DATA)
+        breaks.entry_of(request.engine, opened)
     elif size > facts.status.allocated:
         try:
             await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size, opened.credentials)
