@@ -14,7 +14,7 @@ After an operation that changed data `after` breaks those who came meanwhile and
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
@@ -22,23 +22,22 @@ from smbd_uring.engine import grants
 from smbd_uring.engine.channels import is_reachable, send_to_client, send_unsolicited
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.handle_recording import remember_all
-from smbd_uring.engine.leases import LOOKS_ONLY, Holder, Lease, Oplock, drop, own_lease
+from smbd_uring.engine.leases import Holder, Lease, Oplock, drop, own_lease
 from smbd_uring.engine.oplock_states import (
     BREAKS_ITS_OWN,
     LEVEL_OF_BITS,
     NONE,
-    RWH,
     Kind,
     Notice,
     Operation,
     R,
     Step,
+    checks_of_open,
     run_out_of_time,
     take,
 )
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.wire.breaks import LeaseBreakNotification, OplockBreak
-from smbd_uring.wire.const import AccessMask
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("smbd.engine")
 
 ACKNOWLEDGMENT_REQUIRED = 0x01
-LOOKS_ONLY_TO_A_LEASE = LOOKS_ONLY | int(AccessMask.READ_CONTROL)
 
 
 class MustWait(Exception):  # noqa: N818 - a state of the world, not a mistake
@@ -72,28 +70,20 @@ def make_room(request: Request, plan: CreatePlan, file: File, access: int) -> No
     MustWait when it cannot be yet.  Share modes are the caller's to check, right after.
     """
     assert file.caching is not None
-    engine, own = request.engine, own_lease(request, plan, file)
-    operation = Operation.OVERWRITE if plan.truncates else Operation.OPEN
-    looks_only = not access & ~LOOKS_ONLY
-    others = [holder for holder in file.caching.holders if holder is not own]
-    batch = [holder for holder in others if holder.kind is Kind.OPLOCK and _is_batch(holder) and not looks_only]
-    _wait_or_go(engine, batch, operation)
-    if file.refuses(access, plan.share_access):
-        _wait_or_go(engine, others, Operation.VIOLATE_SHARING)
-        return
-    if not access & ~LOOKS_ONLY_TO_A_LEASE:
-        others = [holder for holder in others if holder.kind is Kind.OPLOCK and not looks_only]
-    _wait_or_go(engine, others, operation)
-
-
-def _is_batch(holder: Holder) -> bool:
-    return holder.state.held == RWH
-
-
-def _wait_or_go(engine: Engine, holders: Iterable[Holder], operation: Operation) -> None:
-    slow = [holder for holder in list(holders) if _break(engine, holder, operation)]
-    if slow:
-        raise MustWait(slow)
+    own = own_lease(request, plan, file)
+    violates_sharing = file.refuses(access, plan.share_access)
+    for operation, concerned in checks_of_open(access, plan.truncates, violates_sharing):
+        slow = [
+            holder
+            for holder in list(file.caching.holders)
+            if holder is not own
+            and concerned.takes_in(holder.kind, holder.state)
+            and _break(request.engine, holder, operation)
+        ]
+        if slow:
+            raise MustWait(slow)
+        if file.caching is None:
+            return
 
 
 def break_others(engine: Engine, file: File, own: Holder | None, operation: Operation) -> list[Holder]:

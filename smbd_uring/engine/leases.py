@@ -27,10 +27,11 @@ from smbd_uring.engine.oplock_states import (
     grantable_lease,
     grantable_oplock,
     promoted,
+    surroundings,
 )
 from smbd_uring.ports import ShareFlags
 from smbd_uring.wire import create_contexts
-from smbd_uring.wire.const import AccessMask, Dialect, OplockLevel
+from smbd_uring.wire.const import Dialect, OplockLevel
 from smbd_uring.wire.create import Context
 from smbd_uring.wire.create_contexts import LeaseRequest
 from smbd_uring.wire.fscc import fold_name
@@ -51,9 +52,6 @@ NO_KEY = bytes(16)
 BREAK_IN_PROGRESS = 0x02
 PARENT_LEASE_KEY_SET = 0x04
 EPOCH_MASK = 0xFFFF
-LOOKS_ONLY = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.SYNCHRONIZE)
-"""An open with no more than these breaks no oplock and keeps nobody from WRITE."""
-
 
 class Holder:
     """An oplock or a lease of one file, and who waits for it to come down."""
@@ -266,7 +264,7 @@ def acquire(request: Request, plan: CreatePlan, opened: Open) -> None:
 def _acquire_oplock(engine: Engine, level: int, opened: Open) -> None:
     if not _gives(opened.tree):
         return
-    bits = grantable_oplock(level, surroundings(opened, None))
+    bits = grantable_oplock(level, _surroundings(opened, None))
     if bits == NONE:
         return
     oplock = Oplock(opened.file, Kind.OPLOCK, State(bits))
@@ -287,7 +285,7 @@ def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open) -> None:
         lease = None
     parent_key = parent_key_of(asked)
     opened.parent_lease = None if parent_key is None else (lease_id[0], parent_key)
-    around = surroundings(opened, lease)
+    around = _surroundings(opened, lease)
     if lease is None:
         if not engine.leases.has_room(lease_id[0]):
             return
@@ -336,22 +334,17 @@ def _join(holder: Holder, opened: Open) -> None:
         file.caching.holders.append(holder)
 
 
-def surroundings(opened: Open, lease: Lease | None) -> Surroundings:
+def _surroundings(opened: Open, lease: Lease | None) -> Surroundings:
     """What stands beside an open that asks, those of its own lease aside."""
     file = opened.file
-    uses_data = holds_oplock = holds_handle = holds_write = False
-    for other in file.opens:
-        holder = other.holder
-        if other is opened or (holder is not None and holder is lease):
-            continue
-        uses_data = uses_data or holder is not None or bool(other.granted_access & ~LOOKS_ONLY)
-        if holder is not None:
-            holds_oplock = holds_oplock or holder.kind is Kind.OPLOCK
-            holds_handle = holds_handle or (holder.kind is not Kind.OPLOCK and bool(holder.state.held & H))
-            holds_write = holds_write or bool(holder.state.held & W)
-    return Surroundings(
-        uses_data, holds_oplock, holds_handle, holds_write, file.locks is not None, file.delete_pending
+    others = (
+        (other.granted_access, None, None)
+        if other.holder is None
+        else (other.granted_access, other.holder.kind, other.holder.state)
+        for other in file.opens
+        if other is not opened and (other.holder is None or other.holder is not lease)
     )
+    return surroundings(others, file.locks is not None, file.delete_pending)
 
 
 # --- what an open says of it ---------------------------------------------------------------------------------------

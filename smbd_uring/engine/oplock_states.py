@@ -34,11 +34,11 @@ its own client's opens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from smbd_uring.wire.const import OplockLevel
+from smbd_uring.wire.const import AccessMask, OplockLevel
 from smbd_uring.wire.ntstatus import NtStatus
 
 NONE, R, H, W = 0, 1, 2, 4
@@ -200,6 +200,44 @@ def run_out_of_time(state: State) -> State:
     return State(NONE) if state.told is not None else state
 
 
+# --- whom an open concerns -----------------------------------------------------------------------------------------
+
+LOOKS_ONLY = int(AccessMask.FILE_READ_ATTRIBUTES | AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.SYNCHRONIZE)
+"""An open with no more than these breaks no oplock and keeps nobody from WRITE."""
+
+LOOKS_ONLY_TO_A_LEASE = LOOKS_ONLY | int(AccessMask.READ_CONTROL)
+
+
+class Concerned(Enum):
+    """Which holders one check of an open is about, its own lease aside."""
+
+    EVERYBODY = "everybody"
+    OPLOCKS = "oplocks"
+    BATCH_OPLOCKS = "batch oplocks"
+
+    def takes_in(self, kind: Kind, state: State) -> bool:
+        """Whether a holder is one of them."""
+        if self is Concerned.EVERYBODY:
+            return True
+        return kind is Kind.OPLOCK and (self is Concerned.OPLOCKS or state.held == RWH)
+
+
+def checks_of_open(access: int, truncates: bool, violates_sharing: bool) -> list[tuple[Operation, Concerned]]:
+    """[MS-FSA] 2.1.5.1.2: what an open checks, in order; whoever has to wait begins again afterwards.
+
+    `access` is what it gets, the right to write included when it `truncates`; `violates_sharing`: as the opens are, it
+    cannot stand beside them, which is its answer when nobody has to be waited for.
+    """
+    if not access & ~LOOKS_ONLY:
+        return []
+    operation = Operation.OVERWRITE if truncates else Operation.OPEN
+    checks = [(operation, Concerned.BATCH_OPLOCKS)]
+    if violates_sharing:
+        return [*checks, (Operation.VIOLATE_SHARING, Concerned.EVERYBODY)]
+    looks_to_a_lease = not access & ~LOOKS_ONLY_TO_A_LEASE
+    return [*checks, (operation, Concerned.OPLOCKS if looks_to_a_lease else Concerned.EVERYBODY)]
+
+
 # --- what is granted -----------------------------------------------------------------------------------------------
 
 LEASE_GRANTABLE = {NONE: NONE, R: R, H: NONE, RH: RH, W: NONE, RW: RW, W | H: NONE, RWH: RWH}
@@ -225,6 +263,22 @@ class Surroundings:
     """Another may have written what the file does not say yet; only an open that looks at attributes gets so far."""
     has_byte_range_locks: bool = False
     is_being_deleted: bool = False
+
+
+def surroundings(
+    others: Iterable[tuple[int, Kind | None, State | None]], has_byte_range_locks: bool, is_being_deleted: bool
+) -> Surroundings:
+    """What stands beside a request, from each other open's access and what holds its cache, if something does."""
+    uses_data = holds_oplock = holds_handle = holds_write = False
+    for access, kind, state in others:
+        uses_data = uses_data or kind is not None or bool(access & ~LOOKS_ONLY)
+        holds_oplock = holds_oplock or kind is Kind.OPLOCK
+        if state is not None:
+            holds_handle = holds_handle or (kind is not Kind.OPLOCK and bool(state.held & H))
+            holds_write = holds_write or bool(state.held & W)
+    return Surroundings(
+        uses_data, holds_oplock, holds_handle, holds_write, has_byte_range_locks, is_being_deleted
+    )
 
 
 def grantable_oplock(level: int, around: Surroundings) -> int:
