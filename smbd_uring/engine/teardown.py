@@ -82,7 +82,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         except OSError as error:
             log.warning(CLOSE_FAILED, error)
     await let_go_of_root(engine, tree)
-    if engine.journal is not None:
+    if engine.journal:
         await engine.journal.drop(opened.file_id.persistent)
     opened.closed = True
     for parking in opened.waiting_for_close:

@@ -15,18 +15,22 @@ from smbd_uring.wire import create_contexts as names
 from smbd_uring.wire.const import (
     AccessMask,
     Capabilities,
+    Command,
     CreateAction,
     CreateDisposition,
     Dialect,
     FileInfoClass,
     HeaderFlags,
+    OplockLevel,
     ShareCapabilities,
     WriteFlags,
 )
-from smbd_uring.wire.create import CreateResponse
+from smbd_uring.wire.create import CreateRequest, CreateResponse
+from smbd_uring.wire.create_contexts import LeaseRequest
 from smbd_uring.wire.data import ReadResponse
 from smbd_uring.wire.durable_contexts import FLAG_PERSISTENT, DurableReconnectV2, DurableRequestV2, DurableResponseV2
 from smbd_uring.wire.fscc import RenameInformation
+from smbd_uring.wire.header import Header
 from smbd_uring.wire.negotiate import NegotiateResponse
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
@@ -334,3 +338,83 @@ def test_a_long_life_does_not_make_a_long_journal(server: CrashingServer, monkey
     assert HandleRecord.decode(record).components == ("disk",)
     server.crash()
     taken_up(server.client(share=CA), kept)
+
+
+# --- with what it caches ---
+
+KEY = bytes(range(60, 76))
+R, H, W = 1, 2, 4
+
+
+def leased(client: FileClient, state: int = R | H | W, **creation: int) -> CreateResponse:
+    """A persistent handle with a lease."""
+    contexts = [asked(), (names.LEASE, LeaseRequest(KEY, state, version=2).encode())]
+    return _create(client, contexts, OplockLevel.LEASE, **creation)
+
+
+def _create(client: FileClient, contexts: list[tuple[bytes, bytes]], level: int, **creation: int) -> CreateResponse:
+    body = CreateRequest(
+        requested_oplock_level=level, desired_access=AccessMask.FILE_ALL_ACCESS, share_access=7,
+        create_disposition=CreateDisposition.OPEN_IF, name="disk", contexts=contexts, **creation,
+    )  # fmt: skip
+    return client.ask(Message(Command.CREATE, body.encode(), credits=8)).expect(CreateResponse)
+
+
+def lease_of(answer: CreateResponse) -> LeaseRequest:
+    return LeaseRequest.decode(dict(answer.contexts)[names.LEASE])
+
+
+@pytest.fixture
+def caching_server(server: CrashingServer) -> CrashingServer:
+    for share in server.companion.shares.values():
+        share.flags |= ShareFlags.OPLOCKS
+    return server
+
+
+def come_back(server: CrashingServer, file_id: FileId) -> tuple[FileClient, CreateResponse]:
+    client = server.client(share=CA)
+    reconnect = names.DURABLE_RECONNECT_V2, DurableReconnectV2(file_id, GUID, FLAG_PERSISTENT).encode()
+    lease = names.LEASE, LeaseRequest(KEY, 0, version=2).encode()
+    return client, _create(client, [reconnect, lease], OplockLevel.LEASE)
+
+
+def test_its_lease_is_there_again(caching_server: CrashingServer) -> None:
+    before = leased(caching_server.client(share=CA))
+    caching_server.crash()
+    client, after = come_back(caching_server, before.file_id)
+    assert lease_of(after) == lease_of(before)
+    other = caching_server.client(share=CA, user="bert")
+    (waiting,) = other.send(Messages.create("disk", AccessMask.FILE_READ_DATA))
+    other.wait_for_interim(waiting)
+    assert Header.decode(memoryview(client.receive_frame())).command == Command.OPLOCK_BREAK
+    assert client.close(after.file_id).status == 0
+    assert other.wait_for(waiting).status == 0
+
+
+def test_its_oplock_is_there_again(caching_server: CrashingServer) -> None:
+    before = _create(caching_server.client(share=CA), [asked()], OplockLevel.BATCH)
+    caching_server.crash()
+    client = caching_server.client(share=CA)
+    assert take_up(client, before.file_id).expect(CreateResponse).oplock_level == OplockLevel.BATCH
+
+
+def test_a_lease_that_was_being_broken_comes_back_as_what_was_left_of_it(caching_server: CrashingServer) -> None:
+    before = leased(caching_server.client(share=CA))
+    other = caching_server.client(share=CA, user="bert")
+    (waiting,) = other.send(Messages.create("disk", AccessMask.FILE_READ_DATA))
+    other.wait_for_interim(waiting)
+    caching_server.settle(lambda engine: not any(engine.connections[key].bytes_unsent for key in engine.connections))
+    caching_server.crash()
+    _, after = come_back(caching_server, before.file_id)
+    assert lease_of(after).lease_state == R | H
+    assert lease_of(after).epoch == lease_of(before).epoch + 1
+
+
+def test_a_lease_that_grew_comes_back_as_large_as_it_was(caching_server: CrashingServer) -> None:
+    client = caching_server.client(share=CA)
+    before = leased(client, R | H)
+    grown = _create(client, [(names.LEASE, LeaseRequest(KEY, R | H | W, version=2).encode())], OplockLevel.LEASE)
+    assert lease_of(grown).lease_state == R | H | W
+    caching_server.crash()
+    _, after = come_back(caching_server, before.file_id)
+    assert lease_of(after).lease_state == R | H | W

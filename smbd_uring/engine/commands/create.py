@@ -69,7 +69,8 @@ async def _create(request: Request, body: CreateRequest, wish: DurableWish | Non
             breaks.entry_of(request.engine, opened)
         if wish is not None:
             contexts += await durable.promise(request, body, opened, wish, action)
-        await remember_all(request.engine, opened.file)
+        if request.engine.journal:
+            await remember_all(request.engine, opened.file)
         grants.grant(request.engine, opened)
         if plan.oplock_level and len(opened.file.opens) > 1:
             request.engine.scheduler.start(grants.reconsider(request.engine, opened.file))
