@@ -46,7 +46,7 @@ class Durability:
 
     __slots__ = (
         "app_instance_id", "app_instance_version", "asked", "client_guid", "create_action", "create_guid", "departures",
-        "is_replay_eligible", "owner", "state", "timeout_s", "timer",
+        "is_replay_eligible", "next_name", "owner", "state", "timeout_s", "timer",
     )  # fmt: skip
 
     def __init__(self, client_guid: bytes, owner: Owner | None) -> None:
@@ -63,6 +63,8 @@ class Durability:
         """CreateOptions, DesiredAccess and ShareAccess of its CREATE."""
         self.app_instance_id: bytes | None = None
         self.app_instance_version: tuple[int, int] | None = None
+        self.next_name: tuple[str, ...] | None = None
+        """The name that the file is about to get."""
         self.departures: list[Parking] = []
         """Who waits to hear what became of it when its session ended."""
 

@@ -31,7 +31,20 @@ async def remember_all(engine: Engine, file: File) -> None:
     if not engine.journal:
         return
     for opened in list(file.opens):
+        if opened.durability is not None:
+            opened.durability.next_name = None
         await remember(engine, opened)
+
+
+async def foretell_name(engine: Engine, opened: Open, name: tuple[str, ...]) -> None:
+    """The file is about to be renamed from the name of `opened`: should the server die in the middle, the handles that
+    know it by that name are found by either."""
+    if not engine.journal:
+        return
+    for other in list(opened.file.opens):
+        if other.durability is not None and other.components == opened.components:
+            other.durability.next_name = name
+            await remember(engine, other)
 
 
 def record_of(opened: Open) -> HandleRecord:
@@ -45,6 +58,7 @@ def record_of(opened: Open) -> HandleRecord:
         share_path=share.path,
         is_writable=opened.tree.writable,
         components=opened.components,
+        next_name=durability.next_name,
         inode=status.inode,
         born_ns=status.born_ns,
         is_directory=opened.is_directory,

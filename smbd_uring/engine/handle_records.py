@@ -35,12 +35,13 @@ class CachingRecord:
 class HandleRecord:
     """One handle.  Masks and options as in its CREATE; GUIDs as 32 hexadecimal digits; times in seconds, but for
     `born_ns`, the file's creation in nanoseconds since the epoch where the file system keeps it.  `asked` has
-    CreateOptions, DesiredAccess and ShareAccess as they came."""
+    CreateOptions, DesiredAccess and ShareAccess as they came; `next_name` is one that the file may have already."""
 
     share: str
     share_path: str
     is_writable: bool
     components: tuple[str, ...]
+    next_name: tuple[str, ...] | None
     inode: int
     born_ns: int | None
     is_directory: bool
@@ -75,6 +76,8 @@ class HandleRecord:
             values: dict[str, Any] = json.loads(payload)
             for name in ("components", "groups"):
                 values[name] = tuple(values[name])
+            if values["next_name"] is not None:
+                values["next_name"] = tuple(values["next_name"])
             options, access, sharing = values["asked"]
             values["asked"] = (options, access, sharing)
             if values["app_instance_version"] is not None:

@@ -34,9 +34,11 @@ from smbd_uring.ports import (
     CompanionUnavailable,
     Credentials,
     FileFacts,
+    Found,
     Handle,
     Reopen,
     ShareFlags,
+    ShareRoot,
     TreeFlags,
 )
 from smbd_uring.wire.const import AccessMask, CreateAction
@@ -103,12 +105,10 @@ async def _tree(engine: Engine, record: HandleRecord, trees: Trees) -> Tree:
 async def _restore(engine: Engine, persistent: int, record: HandleRecord, tree: Tree) -> None:
     assert tree.root is not None
     credentials = Credentials(record.uid, record.gid, record.groups)
-    found = await engine.filesystem.lookup(tree.root, record.components, credentials)
-    if found.handle is None or found.facts is None:
-        raise FileNotFoundError(errno.ENOENT, "there is no such file any more")
+    found = await _find(engine, record, tree.root, credentials)
+    assert found.handle is not None and found.facts is not None
     handle = found.handle
     try:
-        _check(record, found.facts)
         flags = _flags(record)
         if flags is not None:
             handle = await Reopen(found.handle, flags, credentials)
@@ -118,6 +118,31 @@ async def _restore(engine: Engine, persistent: int, record: HandleRecord, tree: 
     if handle != found.handle:
         await CloseHandle(found.handle)
     _enter(engine, persistent, record, tree, found.components, found.facts, handle, credentials)
+
+
+async def _find(engine: Engine, record: HandleRecord, root: ShareRoot, credentials: Credentials) -> Found:
+    """The file by the name it had, or by the one that it was to get when the server died.  OSError when it has
+    neither."""
+    try:
+        return await _find_by(engine, record, root, record.components, credentials)
+    except OSError:
+        if record.next_name is None:
+            raise
+    return await _find_by(engine, record, root, record.next_name, credentials)
+
+
+async def _find_by(
+    engine: Engine, record: HandleRecord, root: ShareRoot, components: tuple[str, ...], credentials: Credentials
+) -> Found:
+    found = await engine.filesystem.lookup(root, components, credentials)
+    if found.handle is None or found.facts is None:
+        raise FileNotFoundError(errno.ENOENT, "there is no such file any more")
+    try:
+        _check(record, found.facts)
+    except BaseException:
+        await CloseHandle(found.handle)
+        raise
+    return found
 
 
 def _check(record: HandleRecord, facts: FileFacts) -> None:

@@ -20,6 +20,9 @@ STATE = "/state"
 CA = "vm"
 """A share that is continuously available."""
 
+_DEAD: list[Engine] = []
+"""Killed ones: collected, their coroutines would be given the chance to clean up that no killed process has."""
+
 CONFIG = EngineConfig(SERVER_GUID, persistent_handles=True, journal_directory=STATE)
 
 
@@ -44,6 +47,7 @@ class CrashingServer(SimulatedServer):
         kernel.watches.clear()
         for wire in self.driver.wires.values():
             wire.drop()
+        _DEAD.append(self.engine)
         now = self.driver.now
         self.driver = SimulatedDriver(self.driver.seed + 1, kernel, self.companion)
         self.driver.now = now

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from smbd_uring.engine import breaks, leases
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.handle_recording import foretell_name
 from smbd_uring.engine.look_up import look_up
 from smbd_uring.engine.names import components_of
 from smbd_uring.engine.opens import Open, absolute
@@ -38,6 +39,7 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     if opened.is_directory and engine.opens.opens_below(opened.tree.share.path, old):
         raise SmbError(NtStatus.ACCESS_DENIED)
     replace = await _may_take(request, opened, new, asked.replace_if_exists)
+    await foretell_name(engine, opened, new)
     try:
         final = await engine.filesystem.rename(
             root, old, new, opened.file.identity, replace, opened.credentials
