@@ -70,7 +70,10 @@ class HandleJournal:
 
     async def put(self, persistent: int, payload: bytes) -> bool:
         """Record a handle as it is now.  Result: whether that is on disk."""
-        if not self.is_writable or len(payload) > limits.JOURNAL_ENTRY_BYTES_MAX:
+        if not self.is_writable:
+            return False
+        if len(payload) > limits.JOURNAL_ENTRY_BYTES_MAX:
+            await self.drop(persistent)
             return False
         if self._live.get(persistent) != payload:
             self._forget(persistent)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.handle_records import CachingRecord, HandleRecord
+from smbd_uring.engine.handle_records import CachingRecord, HandleRecord, LockRecord
 from smbd_uring.engine.leases import Lease
 
 if TYPE_CHECKING:
@@ -81,7 +81,16 @@ def record_of(opened: Open) -> HandleRecord:
         delete_on_close=opened.delete_on_close,
         delete_pending=opened.file.delete_pending,
         caching=_caching_of(opened),
+        locks=_locks_of(opened),
+        lock_sequences=tuple(opened.lock_sequences.items()),
     )
+
+
+def _locks_of(opened: Open) -> tuple[LockRecord, ...]:
+    locks = opened.file.locks
+    if locks is None:
+        return ()
+    return tuple((*lock.range, lock.is_exclusive) for lock in locks.held_by(opened))
 
 
 def _caching_of(opened: Open) -> CachingRecord | None:

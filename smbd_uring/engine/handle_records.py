@@ -31,6 +31,10 @@ class CachingRecord:
     parent_key: str | None = None
 
 
+LockRecord = tuple[int, int, bool]
+"""Offset, length, whether it is exclusive."""
+
+
 @dataclass(frozen=True, slots=True)
 class HandleRecord:
     """One handle.  Masks and options as in its CREATE; GUIDs as 32 hexadecimal digits; times in seconds, but for
@@ -64,6 +68,8 @@ class HandleRecord:
     delete_on_close: bool
     delete_pending: bool
     caching: CachingRecord | None
+    locks: tuple[LockRecord, ...]
+    lock_sequences: tuple[tuple[int, int], ...]
 
     def encode(self) -> bytes:
         """The record's bytes."""
@@ -83,6 +89,8 @@ class HandleRecord:
             if values["app_instance_version"] is not None:
                 high, low = values["app_instance_version"]
                 values["app_instance_version"] = (high, low)
+            values["locks"] = tuple((offset, length, exclusive) for offset, length, exclusive in values["locks"])
+            values["lock_sequences"] = tuple((index, number) for index, number in values["lock_sequences"])
             if values["caching"] is not None:
                 values["caching"] = CachingRecord(**values["caching"])
             record = cls(**values)

@@ -17,12 +17,14 @@ import stat
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.access import WRITE_DATA
+from smbd_uring.engine.byte_range_locks import ByteRange, Lock, LockAllowance
 from smbd_uring.engine.durable_handles import Durability, Owner
 from smbd_uring.engine.durable_states import DurableEvent
 from smbd_uring.engine.durable_waiting import wait_for_client
 from smbd_uring.engine.handle_journal import HandleJournal
 from smbd_uring.engine.handle_records import BadRecord, CachingRecord, HandleRecord
 from smbd_uring.engine.leases import PARENT_LEASE_KEY_SET, restore_lease, restore_oplock
+from smbd_uring.engine.lock_taking import restore as restore_locks
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.session import Tree
 from smbd_uring.engine.share_modes import READ_RIGHTS
@@ -117,7 +119,11 @@ async def _restore(engine: Engine, persistent: int, record: HandleRecord, tree: 
         raise
     if handle != found.handle:
         await CloseHandle(found.handle)
-    _enter(engine, persistent, record, tree, found.components, found.facts, handle, credentials)
+    opened = _enter(engine, persistent, record, tree, found.components, found.facts, handle, credentials)
+    if record.locks:
+        allowance = LockAllowance()
+        locks = [Lock(opened, ByteRange(*where), exclusive, allowance) for *where, exclusive in record.locks]
+        await restore_locks(engine, opened, locks)
 
 
 async def _find(engine: Engine, record: HandleRecord, root: ShareRoot, credentials: Credentials) -> Found:
@@ -166,7 +172,7 @@ def _flags(record: HandleRecord) -> int | None:
 def _enter(
     engine: Engine, persistent: int, record: HandleRecord, tree: Tree, components: tuple[str, ...], facts: FileFacts,
     handle: Handle, credentials: Credentials,
-) -> None:  # fmt: skip
+) -> Open:  # fmt: skip
     """From now on it counts: nobody gets what it does not share."""
     file = engine.opens.file_for(facts.status.identity)
     opened = Open(
@@ -177,6 +183,7 @@ def _enter(
     opened.handle = handle
     opened.mode = record.mode
     opened.delete_on_close = record.delete_on_close
+    opened.lock_sequences.update(record.lock_sequences)
     engine.opens.restore(opened)
     if record.delete_pending:
         file.mark_for_deletion(opened)
@@ -196,6 +203,7 @@ def _enter(
     if record.caching is not None:
         _restore_caching(engine, opened, durability.client_guid, record.caching)
     wait_for_client(engine, opened)
+    return opened
 
 
 def _restore_caching(engine: Engine, opened: Open, client_guid: bytes, record: CachingRecord) -> None:

@@ -113,6 +113,22 @@ async def give_back(engine: Engine, opened: Open, locks: FileLocks, given: Seque
     await grants.reconsider(engine, opened.file)
 
 
+async def restore(engine: Engine, opened: Open, had: Sequence[Lock]) -> None:
+    """An open that is there again after a restart of the server gets the locks it had."""
+    with _table(engine, opened.file) as locks:
+        async with locks.turns:
+            for lock in had:
+                locks.enter(lock)
+            for lock in had:
+                try:
+                    is_real = await local_locks.settle(opened, locks, lock.range)
+                except OSError as error:
+                    log.warning("taking the lock of a file again failed: %s", error)
+                else:
+                    if not is_real:
+                        log.warning("a local program has locked what a client had locked when the server ended")
+
+
 async def release(engine: Engine, opened: Open) -> None:
     """The open is being closed: everything it holds goes, and nobody uses its handle any more."""
     if opened.file.locks is None:

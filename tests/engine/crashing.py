@@ -11,7 +11,7 @@ from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
-from smbd_uring.ports import ShareFlags
+from smbd_uring.ports import CloseHandle, ShareFlags
 from tests.engine.companions import WRITABLE, share
 from tests.engine.servers import SERVER_GUID, SimulatedServer
 from tests.sim.driver import SimulatedDriver
@@ -41,9 +41,8 @@ class CrashingServer(SimulatedServer):
     def crash(self) -> None:
         """`kill -9`, and a new server on the same disk; nothing is answered in between."""
         kernel = self.world.kernel
-        for opened in kernel.open_files.values():
-            opened.node.open_count -= 1
-        kernel.open_files.clear()
+        for handle in list(kernel.open_files):
+            kernel.perform(CloseHandle(handle))
         kernel.watches.clear()
         for wire in self.driver.wires.values():
             wire.drop()

@@ -11,6 +11,7 @@ from smbd_uring.engine import breaks
 from smbd_uring.engine.byte_range_locks import ByteRange, Lock
 from smbd_uring.engine.durable_states import DurableState
 from smbd_uring.engine.errors import SmbError
+from smbd_uring.engine.handle_recording import remember
 from smbd_uring.engine.lock_taking import Outcome, take, take_or_wait, unlock
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
@@ -41,12 +42,16 @@ async def lock(request: Request) -> Response:
     if remembers and opened.lock_sequences.pop(index, None) == number:
         opened.lock_sequences[index] = number
         return Response(LockResponse().encode())
-    if body.locks[0].flags == LockFlags.UNLOCK:
-        await _unlock(request, opened, body.locks)
-    else:
-        await _lock(request, opened, body.locks)
-    if remembers:
-        opened.lock_sequences[index] = number
+    try:
+        if body.locks[0].flags == LockFlags.UNLOCK:
+            await _unlock(request, opened, body.locks)
+        else:
+            await _lock(request, opened, body.locks)
+        if remembers:
+            opened.lock_sequences[index] = number
+    finally:  # what fails may have unlocked something
+        if request.engine.journal:
+            await remember(request.engine, opened)
     return Response(LockResponse().encode())
 
 
