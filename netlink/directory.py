@@ -214,6 +214,8 @@ def _global_flags(section: Section) -> GlobalFlags:
         flags |= GlobalFlags.ENCRYPTION
     elif encryption.startswith(("disabled", "off", "no")):
         flags |= GlobalFlags.ENCRYPTION_OFF
+    if section.boolean("server multi channel support", True):
+        flags |= GlobalFlags.MULTICHANNEL
     if section.boolean("durable handles", True):
         flags |= GlobalFlags.DURABLE_HANDLE
     return flags

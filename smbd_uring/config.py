@@ -23,6 +23,7 @@ PROTOCOL_NAMES = {
 
 GLOBAL_FLAG_LEASES = 1 << 0
 GLOBAL_FLAG_ENCRYPTION = 1 << 1
+GLOBAL_FLAG_MULTICHANNEL = 1 << 2
 GLOBAL_FLAG_ENCRYPTION_OFF = 1 << 3
 GLOBAL_FLAG_DURABLE_HANDLE = 1 << 4
 GLOBAL_FLAG_CONTINUOUS_AVAILABILITY = 1 << 16
@@ -82,6 +83,8 @@ class EngineConfig:
     connections_max: int = limits.CONNECTIONS_MAX
     connections_per_address_max: int = limits.CONNECTIONS_PER_ADDRESS_MAX
     opens_max: int = limits.OPENS_MAX
+    multichannel: bool = True
+    """Whether a session of 3.x may be bound to more connections than its first."""
     durable_handles: bool = True
     """Whether handles may survive their connection."""
     persistent_handles: bool = False
@@ -101,6 +104,12 @@ class EngineConfig:
         assert self.dialect_min <= self.dialect_max, "dialect_min above dialect_max"
         for size in (self.read_bytes_max, self.write_bytes_max, self.transact_bytes_max):
             assert 64 * limits.KIB <= size <= limits.IO_BYTES_MAX
+
+    @property
+    def frame_bytes_max(self) -> int:
+        """How long a frame of somebody who is logged on may be."""
+        payload_max = max(self.read_bytes_max, self.write_bytes_max, self.transact_bytes_max)
+        return payload_max + limits.FRAME_OVERHEAD_BYTES
 
 
 def config_from_startup(
@@ -135,6 +144,7 @@ def config_from_startup(
         connections_max=_bounded(startup.max_connections, limits.CONNECTIONS_MAX),
         connections_per_address_max=_bounded(startup.max_ip_connections, limits.CONNECTIONS_PER_ADDRESS_MAX),
         opens_max=min(opens_max, _bounded(startup.file_max, limits.OPENS_MAX)),
+        multichannel=bool(startup.flags & GLOBAL_FLAG_MULTICHANNEL),
         durable_handles=bool(startup.flags & GLOBAL_FLAG_DURABLE_HANDLE),
         persistent_handles=bool(startup.flags & GLOBAL_FLAG_CONTINUOUS_AVAILABILITY),
         leases=bool(startup.flags & GLOBAL_FLAG_LEASES),

@@ -87,6 +87,12 @@ SESSIONS_UNAUTHENTICATED_MAX: Final = 2
 """Sessions that a connection may have begun before its first one is valid; a client needs one, and the strangers of
 every connection together leave room in the table."""
 
+LOGONS_PER_CONNECTION_MAX: Final = SESSIONS_PER_CONNECTION_MAX
+"""Exchanges of SESSION_SETUP that a connection may have begun and not ended; a new session's count as sessions, too."""
+
+CHANNELS_PER_SESSION_MAX: Final = 32
+"""Connections of one session; as many as Windows allows."""
+
 SESSIONS_MAX: Final = 32768
 SESSIONS_PER_ADDRESS_MAX: Final = 4096
 """One address may not take every session either; a gateway with more users than this is served by a larger machine."""

@@ -31,6 +31,7 @@ SIGNATURE_OFFSET = 48
 SERVER_TO_REDIR = int(HeaderFlags.SERVER_TO_REDIR)
 CANCEL = int(Command.CANCEL)
 PENDING = NtStatus.PENDING
+USER_SESSION_DELETED = NtStatus.USER_SESSION_DELETED
 JOINED_BYTES_MAX = 2048
 """A frame of at most this size leaves as one piece: copying it costs less than a second piece does."""
 
@@ -134,14 +135,19 @@ class Chain:
         asked, connection, [body] = request.header, self.connection, response.segments
         if connection.is_closed:
             return
-        signer = self._signer(request, response)
+        signer, echo = self._signer(request, response), b""
         flags = SERVER_TO_REDIR | (asked.flags & RELATED_OPERATIONS) | (0 if signer is None else SIGNED)
+        if signer is None and request.signed:
+            echo = _signature_to_echo(request, response)
+            flags |= SIGNED if echo else 0
         credit_response = connection.credits.grant(asked.credits, connection.credits_span_max)
         header = asked.encode_answer(response.status, credit_response, flags, 0, 0)
         if signer is not None:
             is_cancel = asked.command == CANCEL
             signature = signer.sign((header, body), asked.message_id, from_server=True, is_cancel=is_cancel)
             header = header[:SIGNATURE_OFFSET] + signature
+        elif echo:
+            header = header[:SIGNATURE_OFFSET] + echo
         length = HEADER_SIZE + len(body)
         if length <= JOINED_BYTES_MAX:
             connection.send((b"".join((frame_prefix(length), header, body)),), PREFIX_SIZE + length)
@@ -156,7 +162,8 @@ class Chain:
         padding = 0 if is_last else -length % COMPOUND_ALIGNMENT
         flags = SERVER_TO_REDIR | (asked.flags & RELATED_OPERATIONS)
         signer = self._signer(request, response)
-        if signer is not None:
+        echo = _signature_to_echo(request, response) if signer is None and request.signed else b""
+        if signer is not None or echo:
             flags |= SIGNED
         credit_response = 0
         if request.async_id:
@@ -175,6 +182,8 @@ class Chain:
             is_cancel = asked.command == CANCEL
             signature = signer.sign(message, asked.message_id, from_server=True, is_cancel=is_cancel)
             message[0] = header[:SIGNATURE_OFFSET] + signature
+        elif echo:
+            message[0] = header[:SIGNATURE_OFFSET] + echo
         if response.preauth is not None:
             response.preauth.update(b"".join(message))
         segments += message
@@ -186,10 +195,20 @@ class Chain:
         nonce twice.
         """
         session = request.session
-        if session is None or session.signer is None or self.sealed_by is not None:
+        if session is None or self.sealed_by is not None:
             return None
-        if response.status == PENDING:
+        channel = session.channels.get(self.connection)
+        signer = session.signer if channel is None else channel.signer
+        if signer is None or response.status == PENDING:
             return None
         if request.signed or session.signing_required or response.must_sign:
-            return session.signer
+            return signer
         return None
+
+
+def _signature_to_echo(request: Request, response: Response) -> bytes:
+    """What the answer to a signed request of a session that is not there bears: nobody can sign it, but some clients
+    look at no answer that does not say it is signed before they see that it tells of just that."""
+    if request.session is not None or response.status != USER_SESSION_DELETED:
+        return b""
+    return bytes(request.message[SIGNATURE_OFFSET:HEADER_SIZE])

@@ -23,6 +23,7 @@ from smbd_uring.wire.framing import FrameBuffer
 
 if TYPE_CHECKING:
     from smbd_uring.engine.chain import Chain
+    from smbd_uring.engine.logon import Logon
     from smbd_uring.engine.receive import Frame
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.scheduler import Timer
@@ -46,8 +47,8 @@ class Connection:
         "async_requests", "authenticated",
         "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
         "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "multi_protocol",
-        "names_listed", "network", "plane", "preauth", "requests", "server_security_mode", "sessions",
+        "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "logons",
+        "multi_protocol", "names_listed", "network", "plane", "preauth", "requests", "server_security_mode", "sessions",
         "signing_algorithm", "stall_timer", "supports_multi_credit",
     )  # fmt: skip
 
@@ -96,6 +97,8 @@ class Connection:
         self.authentication_timer: Timer | None = None
         self.stall_timer: Timer | None = None
         self.sessions: dict[int, Session] = {}
+        self.logons: dict[int, Logon] = {}
+        """Exchanges of SESSION_SETUP that are not over, by session id."""
         self.requests: dict[int, Request] = {}
         self.async_requests: dict[int, Request] = {}
         if self.plane is not None:

@@ -163,6 +163,8 @@ def _find_session(request: Request, entry: Entry) -> None:
     if state is CLOSED or state is IN_PROGRESS:
         raise SmbError(NtStatus.USER_SESSION_DELETED)
     if not entry.allowed_when_expired:
+        _check_protection(request)
+        request.chain.may_continue = True
         raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
 
 
@@ -179,11 +181,10 @@ def _check_protection(request: Request) -> None:
             raise ProtocolViolation("a sealed frame with a request of another session")
         return
     command = request.header.command
-    if session is None or not session.is_usable or command == NEGOTIATE:
+    if command == SESSION_SETUP:
+        _check_session_setup(request)
         return
-    if command == SESSION_SETUP:  # it authenticates itself, but a signature that is there must be right
-        if request.signed:
-            _verify(request, session)
+    if session is None or not session.is_usable or command == NEGOTIATE:
         return
     if session.encrypt_data:
         raise ProtocolViolation(f"{request.command_name} in the clear on a session that encrypts")
@@ -202,13 +203,31 @@ def _check_protection(request: Request) -> None:
         raise ProtocolViolation("TREE_CONNECT neither signed nor sealed on 3.1.1")
 
 
+def _check_session_setup(request: Request) -> None:
+    """One that authenticates a session again is protected like all else; one that names a session of another
+    connection, as those that bind do, is signed with the session's own key: only then it is `request.session`."""
+    session = request.session
+    if session is not None:
+        if session.is_usable and request.signed:
+            _verify(request, session)
+        elif session.is_usable and session.signing_required:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+        return
+    known = request.engine.sessions.get(request.header.session_id)
+    if known is None or known.signer is None or not known.is_usable or not request.signed:
+        return
+    if known.signer.verify(request.message, request.header.message_id, from_server=False, is_cancel=False):
+        request.session = known
+
+
 def _verify(request: Request, session: Session) -> None:
     """[MS-SMB2] 3.3.5.2.4: a wrong signature is ACCESS_DENIED.  Guests have no key and nothing to verify."""
-    if session.signer is None:
+    signer = session.signer_on(request.connection)
+    if signer is None:
         return
     header = request.header
     is_cancel = header.command == Command.CANCEL
-    if not session.signer.verify(request.message, header.message_id, from_server=False, is_cancel=is_cancel):
+    if not signer.verify(request.message, header.message_id, from_server=False, is_cancel=is_cancel):
         request.engine.complain(
             log, "%s: wrong signature on %s", request.connection.address, request.command_name
         )
@@ -223,6 +242,7 @@ def verify_cancel(request: Request) -> bool:
         return True
     if session.encrypt_data and session.is_usable:
         return False
-    if request.signed and session.signer is not None:
-        return session.signer.verify(request.message, request.header.message_id, from_server=False, is_cancel=True)
+    signer = session.signer_on(request.connection)
+    if request.signed and signer is not None:
+        return signer.verify(request.message, request.header.message_id, from_server=False, is_cancel=True)
     return not session.signing_required

@@ -35,7 +35,7 @@ from smbd_uring.engine.request import Request
 from smbd_uring.engine.scheduler import Scheduler
 from smbd_uring.engine.session import Session
 from smbd_uring.engine.status import describe
-from smbd_uring.engine.teardown import close_session
+from smbd_uring.engine.teardown import lose_channel
 from smbd_uring.ports import Driver, Filesystem
 from smbd_uring.wire.errors import ProtocolViolation
 
@@ -311,7 +311,7 @@ class Engine:
 
     async def _close_sessions(self, connection: Connection) -> None:
         for session in list(connection.sessions.values()):
-            await close_session(self, session, leave=durable.leave)
+            await lose_channel(self, session, connection, leave=durable.leave)
 
     def _authentication_timed_out(self, connection: Connection) -> None:
         self.violated(connection, f"no session within {limits.AUTHENTICATION_TIMEOUT_S:.0f} s")

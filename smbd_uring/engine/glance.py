@@ -86,7 +86,7 @@ def glance(
     if session is None or session.state is not VALID or (sealed_by is not None and sealed_by is not session):
         return False
     tree = session.trees.get(asked.tree_id)
-    if tree is None or tree.closing or (tree.encrypt_data and sealed_by is None):
+    if tree is None or tree.closing or tree.is_foreign or (tree.encrypt_data and sealed_by is None):
         return False
     if not _are_plain(asked.parameters) or not _has_room(engine, session):
         return False
@@ -96,7 +96,7 @@ def glance(
         or sum(charges) * PAYLOAD_BYTES_PER_CREDIT > limits.OUTSTANDING_BYTES_MAX
         or asked.output_buffer_length > charges[1] * PAYLOAD_BYTES_PER_CREDIT
         or asked.output_buffer_length > engine.config.transact_bytes_max
-        or (sealed_by is None and not _is_protected(session, asked, data))
+        or (sealed_by is None and not _is_protected(connection, session, asked, data))
     ):
         return False
     answer = _look(engine, tree, asked)
@@ -138,11 +138,11 @@ def _charges(connection: Connection, asked: Glance) -> tuple[int, int, int]:
     return asked.create.credit_charge or 1, asked.query_info.credit_charge or 1, asked.close.credit_charge or 1
 
 
-def _is_protected(session: Session, asked: Glance, data: memoryview) -> bool:
+def _is_protected(connection: Connection, session: Session, asked: Glance, data: memoryview) -> bool:
     """Whether requests that came in the clear are as well protected as the session demands."""
     if session.encrypt_data:
         return False
-    signer = session.signer
+    signer = session.signer_on(connection)
     for request in asked.create, asked.query_info, asked.close:
         if not request.flags & SIGNED:
             if session.signing_required:
@@ -203,8 +203,8 @@ def _send(
     file_id = engine.opens.next_file_id(engine.opens.fresh_volatile(session.opens))
     grant, span_max = connection.credits.grant, connection.credits_span_max
     credit_responses = grant(create.credits, span_max), grant(query.credits, span_max), grant(close.credits, span_max)
-    signs = NO_SIGNATURES
-    if sealed_by is None and session.signer is not None:
+    signs, signer = NO_SIGNATURES, session.signer_on(connection)
+    if sealed_by is None and signer is not None:
         always = SIGNED if session.signing_required else 0
         signs = (always | create.flags & SIGNED, always | query.flags & SIGNED, always | close.flags & SIGNED)
     segments: Sequence[Buffer] = lay_out_answers(asked, answer, file_id, credit_responses, signs)
@@ -212,10 +212,10 @@ def _send(
         assert sealed_by.sealer is not None, "opened with a key, so there is one to seal with"
         segments = sealed_by.sealer.seal(segments, sealed_by.session_id)
     elif signs != NO_SIGNATURES:
-        assert session.signer is not None
+        assert signer is not None
         requests = (create, query, close)
         segments = [
-            _signed(session.signer, message, request.message_id) if sign else message
+            _signed(signer, message, request.message_id) if sign else message
             for request, sign, message in zip(requests, signs, segments, strict=True)
         ]
     total = sum(map(len, segments))

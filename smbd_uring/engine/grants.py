@@ -6,6 +6,9 @@ An open is granted when nothing about its READs, WRITEs and FLUSHes needs a deci
 rights checked, no byte-range lock in the way, nobody's cache to break.  Whoever changes what the rule goes by calls
 `reconsider`; whoever changes the open itself revokes first, waits until what is under way is done, and grants anew.
 Without a data plane, or with grants turned off, every function here does nothing and the engine answers itself.
+
+A session is admitted to the data planes of all its channels, and an open is granted on all of them alike: any channel
+may carry any request.  Taking back takes it from all at once, and waits for each that is still at work.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from smbd_uring.ports import Drained, GrantOperation
 from smbd_uring.wire.const import AccessMask, CreateOptions
 
 if TYPE_CHECKING:
+    from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.opens import File, Open
     from smbd_uring.engine.session import Session
@@ -29,9 +33,8 @@ NO_CHANNEL_SEQUENCE = -1
 """For a data plane: the field means nothing before 3.0."""
 
 
-def admit(engine: Engine, session: Session) -> None:
-    """Have a session that became valid served."""
-    connection = session.connection
+def admit(engine: Engine, session: Session, connection: Connection) -> None:
+    """Have a session served on a connection that became a channel of it, with what its opens are granted elsewhere."""
     plane = connection.plane
     if plane is None or not engine.config.grants:
         return
@@ -39,32 +42,55 @@ def admit(engine: Engine, session: Session) -> None:
         connection.supports_multi_credit, engine.config.read_bytes_max, engine.config.write_bytes_max,
         connection.credits_max,
     )  # fmt: skip
+    channel = session.channels[connection]
     signing = sealing = None
     if session.keys is not None:
-        signing = (connection.signing_algorithm, session.keys.signing_key)
+        signing = (connection.signing_algorithm, channel.signing_key)
         if session.sealer is not None and connection.cipher is not None:
-            # Two sealers of one key must never use the same nonce: their prefixes differ in one bit.
-            prefix = bytes((session.nonce_prefix[0] ^ 1,)) + session.nonce_prefix[1:]
+            prefix = session.next_nonce_prefix()
+            if prefix is None:
+                return
             sealing = (connection.cipher, session.keys.encryption_key, session.keys.decryption_key, prefix)
     plane.admit(session.session_id, session.signing_required, session.encrypt_data, signing, sealing)
+    channel.is_admitted = True
+    for opened in session.opens.values():
+        if opened.is_granted:
+            _grant_on(opened, session, connection)
 
 
 def suspend(session: Session) -> None:
     """The session is ending or has expired: its requests need a decision."""
-    if session.connection.plane is not None:
-        session.connection.plane.suspend(session.session_id)
+    for connection in session.channels:
+        if connection.plane is not None:
+            connection.plane.suspend(session.session_id)
 
 
 def resume(session: Session) -> None:
     """The session was authenticated again."""
-    if session.connection.plane is not None:
-        session.connection.plane.resume(session.session_id)
+    for connection in session.channels:
+        if connection.plane is not None:
+            connection.plane.resume(session.session_id)
 
 
 def dismiss(session: Session) -> None:
     """The session is gone, and everything that was opened in it."""
-    if session.connection.plane is not None:
-        session.connection.plane.dismiss(session.session_id)
+    for connection in session.channels:
+        if connection.plane is not None:
+            connection.plane.dismiss(session.session_id)
+
+
+async def withdraw(session: Session, connection: Connection) -> None:
+    """A connection is no longer a channel of the session, which lives on: nothing of it is served there any more."""
+    plane = connection.plane
+    if plane is None:
+        return
+    plane.suspend(session.session_id)
+    for opened in list(session.opens.values()):
+        while connection in opened.served_on:
+            move_position(opened, position_of(opened))
+            if not _take_back(opened, connection):
+                await Drained(connection.connection_id, opened.file_id.volatile)
+    plane.dismiss(session.session_id)
 
 
 def operations_allowed(
@@ -114,21 +140,42 @@ def grant(engine: Engine, opened: Open) -> None:
     if session is None or session.state is SessionState.CLOSED or opened.tree.closing or opened.closing:
         return
     opened.is_ready = True
-    plane = session.connection.plane
-    if plane is None or not engine.config.grants or opened.is_directory or opened.handle is None:
+    if session.connection.plane is None or not engine.config.grants or opened.is_directory or opened.handle is None:
         return
-    operations = operations_of(opened)
-    if not operations or opened.is_granted or opened.is_draining:
+    if opened.served_on:
         return
-    tree = opened.tree
+    opened.granted_operations = operations_of(opened)
+    if opened.granted_operations:
+        for connection in session.channels:
+            _grant_on(opened, session, connection)
+        if not opened.served_on:
+            opened.granted_operations = NOTHING
+
+
+def _grant_on(opened: Open, session: Session, connection: Connection) -> None:
+    plane, handle, tree = connection.plane, opened.handle, opened.tree
+    if plane is None or not session.channels[connection].is_admitted:
+        return
+    assert handle is not None
     write_through = bool(opened.mode & CreateOptions.FILE_WRITE_THROUGH)
     plane.grant_open(
-        *opened.file_id, session.session_id, tree.tree_id, opened.handle, int(operations), write_through,
+        *opened.file_id, session.session_id, tree.tree_id, handle, int(opened.granted_operations), write_through,
         tree.encrypt_data, opened.facts.status.device,
-        opened.channel_sequence if session.connection.is_smb3 else NO_CHANNEL_SEQUENCE,
+        opened.channel_sequence if connection.is_smb3 else NO_CHANNEL_SEQUENCE,
     )  # fmt: skip
     plane.set_position(opened.file_id.volatile, opened.position)
-    opened.granted_operations = operations
+    opened.served_on.append(connection)
+
+
+def _take_back(opened: Open, connection: Connection) -> bool:
+    """Have the plane of one connection begin no more.  False: operations are under way."""
+    assert connection.plane is not None
+    if not connection.plane.revoke(opened.file_id.volatile):
+        return False
+    opened.served_on.remove(connection)
+    if not opened.served_on:
+        opened.granted_operations = NOTHING
+    return True
 
 
 async def reconsider(engine: Engine, file: File) -> None:
@@ -157,32 +204,29 @@ async def revoke(opened: Open) -> None:
 
     Two requests may want it at the same time: both wait, and what one of them grants anew the other takes back again.
     """
-    while opened.is_granted or opened.is_draining:
-        assert opened.session is not None
-        connection = opened.session.connection
-        assert connection.plane is not None
+    while opened.served_on:
         opened.position = position_of(opened)
         opened.granted_operations = NOTHING
-        opened.is_draining = not connection.plane.revoke(opened.file_id.volatile)
-        if opened.is_draining:
-            await Drained(connection.connection_id, opened.file_id.volatile)
+        draining = [connection for connection in list(opened.served_on) if not _take_back(opened, connection)]
+        if draining:
+            await Drained(draining[0].connection_id, opened.file_id.volatile)
 
 
 def position_of(opened: Open) -> int:
-    """Where the last READ or WRITE of an open ended, whoever served it."""
+    """Where the last READ or WRITE of an open ended, whoever served it; of several channels, one that served any."""
     if not opened.is_granted:
         return opened.position
-    assert opened.session is not None
-    plane = opened.session.connection.plane
-    assert plane is not None
-    return plane.position(opened.file_id.volatile)
+    for connection in opened.served_on:
+        assert connection.plane is not None
+        position = connection.plane.position(opened.file_id.volatile)
+        if position != opened.position:
+            return position
+    return opened.position
 
 
 def move_position(opened: Open, position: int) -> None:
     """The engine served a READ or WRITE that ended there."""
     opened.position = position
-    if opened.is_granted:
-        assert opened.session is not None
-        plane = opened.session.connection.plane
-        assert plane is not None
-        plane.set_position(opened.file_id.volatile, position)
+    for connection in opened.served_on:
+        assert connection.plane is not None
+        connection.plane.set_position(opened.file_id.volatile, position)

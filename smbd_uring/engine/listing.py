@@ -32,10 +32,13 @@ class Listing:
     them, and one that did not fit in a reply stays the next.  For one request at a time.
     """
 
-    __slots__ = ("_opened", "_remaining", "_started", "described", "given", "pattern", "position")
+    __slots__ = ("_connection", "_opened", "_remaining", "_started", "described", "given", "pattern", "position")
 
     def __init__(self, opened: Open, pattern: str) -> None:
+        assert opened.session is not None, "a listing begins with a request of the handle's client"
         self._opened = opened
+        self._connection = opened.session.connection
+        """Whose allowance its names count against, to the end."""
         self._remaining: list[DirectoryEntry] = []
         self._started = False
         self.described: Sequence[ListedEntry] = []
@@ -68,8 +71,7 @@ class Listing:
 
     def _remember(self, names: int) -> None:
         """Count names against what the connection's listings may remember."""
-        assert self._opened.session is not None, "listings end when a handle's client is gone"
-        connection = self._opened.session.connection
+        connection = self._connection
         if names > limits.DIRECTORY_ENTRIES_MAX - connection.names_listed:
             raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
         connection.names_listed += names

@@ -20,6 +20,7 @@ from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
     from smbd_uring.engine.byte_range_locks import FileLocks
+    from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.durable_handles import Durability
     from smbd_uring.engine.leases import Caching, Holder, LeaseId
     from smbd_uring.engine.listing import Listing
@@ -127,9 +128,9 @@ class Open:
     __slots__ = (
         "busy", "changes_at_close", "channel_sequence", "closed", "closing", "components", "create_options",
         "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "found", "granted_access",
-        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_draining", "is_ready",
-        "listing", "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease",
-        "position", "sequence_moves", "session", "share_access", "tree", "waiting_for_close", "watcher",
+        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_ready", "listing",
+        "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease", "position",
+        "sequence_moves", "served_on", "session", "share_access", "tree", "waiting_for_close", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -172,8 +173,8 @@ class Open:
         """Its CREATE is through with it; before that nothing is granted."""
         self.granted_operations = GrantOperation(0)
         """What a data plane does with it by itself; see `engine.grants`."""
-        self.is_draining = False
-        """What was granted is taken back, and operations of the data plane are still under way."""
+        self.served_on: list[Connection] = []
+        """Connections whose data planes may use the handle."""
         self.position = 0
         self.mode = 0
         self.durability: Durability | None = None
@@ -208,6 +209,11 @@ class Open:
     def is_granted(self) -> bool:
         """Whether a data plane serves anything of it."""
         return bool(self.granted_operations)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether what was granted is taken back, and operations of a data plane are still under way."""
+        return bool(self.served_on) and not self.granted_operations
 
     def release(self) -> None:
         """One request less uses the handle."""

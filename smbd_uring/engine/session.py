@@ -1,14 +1,17 @@
-"""A session: one logged-on user on one connection, with its keys, trees and opens.
+"""A session: one logged-on user on one connection or several, with its keys, trees and opens.
 
-Knows: [MS-SMB2] 3.3.1.8 (session), 3.3.1.9 (tree connect).  Must not know: how commands work, how bytes travel.
+Knows: [MS-SMB2] 3.3.1.8 (session), 3.3.1.9 (tree connect), 3.3.1.14 (channel).  Must not know: how commands work, how
+bytes travel.
+
+A session lives as long as one of its channels does.  Trees, opens and the keys that seal belong to the session; each
+channel signs with a key and an algorithm of its own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smbd_uring.crypto.authentication import Authentication
-from smbd_uring.crypto.keys import PreauthIntegrity, SessionKeys
+from smbd_uring.crypto.keys import SessionKeys
 from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import Signer
 from smbd_uring.engine.byte_range_locks import LockAllowance
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 
 VALID, EXPIRED = SessionState.VALID, SessionState.EXPIRED
+NONCE_COUNT_BYTES = 2
+"""As much of a nonce's prefix as tells the sealers of one key apart; all ciphers have three bytes of it at least."""
+NONCE_PREFIXES_MAX = (1 << 8 * NONCE_COUNT_BYTES) - 1
 
 
 class Tree:
@@ -31,9 +37,9 @@ class Tree:
     """
 
     __slots__ = (
-        "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_pipe", "keeps_root",
-        "maximal_access", "opens", "parked", "quiet_at", "root", "session", "share", "tree_id", "waiting_for_close",
-        "writable",
+        "account", "busy", "closed", "closing", "credentials", "encrypt_data", "flags", "idle", "is_foreign",
+        "is_pipe", "keeps_root", "maximal_access", "opens", "parked", "quiet_at", "root", "session", "share", "tree_id",
+        "waiting_for_close", "writable",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +47,9 @@ class Tree:
         credentials: Credentials, maximal_access: int,
     ) -> None:  # fmt: skip
         self.session = session
+        self.account = "" if session is None else session.account
+        self.is_foreign = False
+        """Whether the session is somebody else's now than when it was made: what is open stays, nothing more opens."""
         self.tree_id = tree_id
         self.share = share
         self.flags = flags
@@ -72,24 +81,41 @@ class Tree:
             self.idle.wake()
 
 
+class Channel:
+    """A session's use of one connection.  Guests have no keys, and no channel but their first."""
+
+    __slots__ = ("connection", "is_admitted", "signer", "signing_key")
+
+    def __init__(self, connection: Connection, signer: Signer | None = None, signing_key: bytes = b"") -> None:
+        self.connection = connection
+        self.signer = signer
+        self.signing_key = signing_key
+        self.is_admitted = False
+        """Whether the data plane of the connection knows the session; see `engine.grants`."""
+
+
 class Session:
     """One logon.  Created IN_PROGRESS by the first SESSION_SETUP; keys are there once it is VALID."""
 
     __slots__ = (
-        "account", "account_flags", "authentication", "connection", "credentials", "encrypt_data", "expiry",
-        "is_anonymous", "is_guest", "keys", "lock_allowance", "next_tree_id", "nonce_prefix", "opener", "opens",
-        "preauth", "rounds", "sealer", "session_id", "setup_running", "signer", "signing_required", "state", "trees",
+        "account", "account_flags", "channels", "cipher", "connection", "credentials", "encrypt_data", "expiry",
+        "is_anonymous", "is_guest", "keys", "lock_allowance", "network", "next_tree_id", "nonce_prefix", "opener",
+        "opens", "sealer", "sealers_made", "session_id", "signer", "signing_algorithm", "signing_required", "state",
+        "trees",
         "waiting_for_close",
     )  # fmt: skip
 
-    def __init__(self, connection: Connection, session_id: int, preauth: PreauthIntegrity | None) -> None:
+    def __init__(self, connection: Connection, session_id: int) -> None:
         self.connection = connection
+        """The oldest of its channels' connections; the last one it had when none is left."""
+        self.channels: dict[Connection, Channel] = {connection: Channel(connection)}
+        """By connection, the oldest first; those it had when it was closed stay."""
+        self.network = connection.network
+        """Where it was made from, which counts it."""
         self.session_id = session_id
         self.state = SessionState.IN_PROGRESS
-        self.preauth = preauth
-        self.authentication: Authentication | None = None
-        self.setup_running = False
-        self.rounds = 0
+        self.cipher = connection.cipher
+        self.signing_algorithm = connection.signing_algorithm
         self.account = ""
         self.account_flags = AccountFlags(0)
         self.credentials = Credentials(65534, 65534)
@@ -103,6 +129,8 @@ class Session:
         self.opener: Opener | None = None
         self.nonce_prefix = b""
         """The second part of the nonces of `sealer`, which no other sealer of its key may have."""
+        self.sealers_made = 0
+        """How many other sealers its key has had; see `next_nonce_prefix`."""
         self.trees: dict[int, Tree] = {}
         self.opens: dict[int, Open] = {}
         self.lock_allowance = LockAllowance()
@@ -119,6 +147,21 @@ class Session:
         """Whether it was authenticated and is not gone (it may have expired)."""
         state = self.state
         return state is VALID or state is EXPIRED
+
+    def signer_on(self, connection: Connection) -> Signer | None:
+        """Who signs what goes over a connection, and verifies what comes: the channel's key, or where there is no
+        channel (yet) the session's.  None for guests."""
+        channel = self.channels.get(connection)
+        return self.signer if channel is None else channel.signer
+
+    def next_nonce_prefix(self) -> bytes | None:
+        """What begins the second part of the nonces of one more sealer of the session's key; None when there have been
+        too many, for no two may ever use the same nonce."""
+        if self.sealers_made == NONCE_PREFIXES_MAX:
+            return None
+        self.sealers_made += 1
+        own = int.from_bytes(self.nonce_prefix[:NONCE_COUNT_BYTES], "big")
+        return (own ^ self.sealers_made).to_bytes(NONCE_COUNT_BYTES, "big") + self.nonce_prefix[NONCE_COUNT_BYTES:]
 
     def allocate_tree_id(self) -> int:
         """A tree id that this session does not use: never 0, never the ANY value."""

@@ -4,11 +4,14 @@ Knows: the states of [MS-SMB2] 3.3.1.8 and what moves between them.  Must not kn
 
 IN_PROGRESS: SESSION_SETUP exchanges are under way; the only command allowed is SESSION_SETUP.
 VALID:       authenticated; every command is allowed.
-EXPIRED:     the logon ran out; only SESSION_SETUP (to authenticate again), LOGOFF, CLOSE and CANCEL are allowed.
+EXPIRED:     the logon ran out; only SESSION_SETUP (to authenticate again), LOGOFF, CLOSE, unlocking, ECHO and CANCEL
+             are allowed ([MS-SMB2] 3.3.5.2.9).
 CLOSED:      the session is being taken apart or is gone; requests are answered USER_SESSION_DELETED.
 
 A failed authentication closes the session in every state: [MS-SMB2] 3.3.5.5.3 removes it even when it was valid
-before.  A pair that is not in the table cannot happen; asking for it is our bug.
+before.  A failed bind is none of its events: it costs the connection that tried, not the session.  The session has one
+state, whichever channels it has; losing a channel is CLOSE when it was the last.  A pair that is not in the table
+cannot happen; asking for it is our bug.
 """
 
 from enum import Enum, auto

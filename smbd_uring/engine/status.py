@@ -62,6 +62,7 @@ def _session(session: Session) -> dict[str, Any]:
     return {
         "id": f"{session.session_id:#018x}",
         "connection": session.connection.connection_id,
+        "channels": [connection.connection_id for connection in session.channels],
         "account": session.account,
         "state": session.state.name,
         "guest": session.is_guest,

@@ -29,6 +29,7 @@ from smbd_uring.wire.ntstatus import NtStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.request import Request
 
@@ -198,6 +199,20 @@ async def close_tree(engine: Engine, tree: Tree, own_use: int = 0, leave: Leave 
         parking.wake()
 
 
+async def lose_channel(
+    engine: Engine, session: Session, connection: Connection, leave: Leave | None = None
+) -> None:
+    """[MS-SMB2] 3.3.7.1: a connection of a session is gone.  The session goes with its last one (`leave` as for
+    `close_session`); until then nothing but the channel is lost."""
+    if session.state is SessionState.CLOSED or len(session.channels) == 1:
+        await close_session(engine, session, leave=leave)
+        return
+    del session.channels[connection]
+    connection.sessions.pop(session.session_id, None)
+    session.connection = next(iter(session.channels))
+    await grants.withdraw(session, connection)
+
+
 async def close_session(
     engine: Engine, session: Session, failed_logon: bool = False, leave: Leave | None = None
 ) -> None:
@@ -210,6 +225,8 @@ async def close_session(
             await parking
         return
     session.advance(SessionEvent.FAILED if failed_logon else SessionEvent.CLOSE)
+    for connection in session.channels:
+        connection.logons.pop(session.session_id, None)
     grants.suspend(session)
     if session.expiry is not None:
         session.expiry.cancel()
@@ -217,11 +234,11 @@ async def close_session(
         await close_tree(engine, tree, leave=leave)
     grants.dismiss(session)
     del engine.sessions[session.session_id]
-    network = session.connection.network
-    engine.sessions_of[network] -= 1
-    if not engine.sessions_of[network]:
-        del engine.sessions_of[network]
-    session.connection.sessions.pop(session.session_id, None)
+    engine.sessions_of[session.network] -= 1
+    if not engine.sessions_of[session.network]:
+        del engine.sessions_of[session.network]
+    for connection in session.channels:
+        connection.sessions.pop(session.session_id, None)
     if session.account_flags or failed_logon:
         flags = session.account_flags | (AccountFlags.BAD_PASSWORD if failed_logon else AccountFlags(0))
         await TellLogout(session.account, flags)

@@ -226,7 +226,7 @@ class RingDriver(DriverBase):
         for kind, connection_id, number, detail, ids_taken, frozen, frame in self.planes.take_events():
             connection = self.connections.get(connection_id)
             if kind == DRAINED:
-                for token in self._draining.pop((connection_id, number)):
+                for token in self._draining.pop((connection_id, number), ()):
                     self._answers.append((token, None, None))
             elif connection is None:
                 continue

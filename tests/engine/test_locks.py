@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from smbd_uring import limits
-from smbd_uring.wire.const import AccessMask, Command, CreateOptions, Dialect, HeaderFlags, LockFlags
+from smbd_uring.wire.const import AccessMask, Capabilities, Command, CreateOptions, Dialect, HeaderFlags, LockFlags
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from tests.engine.conftest import MakeServer
@@ -298,11 +298,35 @@ def test_a_sequence_number_means_nothing_where_no_handle_outlives_its_connection
     server: TestedServer, dialect: Dialect
 ) -> None:
     server.files.add_file("file", CONTENTS, 0o777)
-    client = server.client(dialects=[dialect])
+    client = server.client(dialects=[dialect], capabilities=Capabilities.LARGE_MTU)
     file_id = client.open("file")
     sequence = 3 << 4 | 5
     assert client.lock(file_id, 0, 1, EXCLUSIVE | AT_ONCE, sequence).status == SUCCESS
     assert client.lock(file_id, 0, 1, EXCLUSIVE | AT_ONCE, sequence).status == NOT_GRANTED
+
+
+def test_with_channels_a_lock_may_be_sent_again_on_another(server: TestedServer) -> None:
+    server.files.add_file("file", CONTENTS, 0o777)
+    client = server.client(dialects=[Dialect.SMB_3_1_1])
+    file_id = client.open("file")
+    sequence = 3 << 4 | 5
+    for _ in range(2):
+        assert client.lock(file_id, 0, 1, EXCLUSIVE | AT_ONCE, sequence).status == SUCCESS
+
+
+# --- expiry ------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_session_may_unlock_and_lock_nothing(make_server: MakeServer) -> None:
+    server = make_server(session_lifetime_s=60.0)
+    server.files.add_file("file", CONTENTS, 0o777)
+    client = server.client()
+    file_id = client.open("file")
+    assert lock(client, file_id, 0, 4) == SUCCESS
+    server.advance(61.0)
+    assert lock(client, file_id, 8, 4) == NtStatus.NETWORK_SESSION_EXPIRED
+    assert unlock(client, file_id, 0, 4) == SUCCESS
+    assert unlock(client, file_id, 0, 4) == NtStatus.RANGE_NOT_LOCKED
 
 
 # --- bounds ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,14 @@ from smbd_uring.wire.negotiate import (
 from smbd_uring.wire.ntstatus import NtStatus
 from tests.engine.conftest import MakeServer
 from tests.engine.servers import SERVER_GUID, TestedServer
-from tests.support.client import CIPHERS, CLIENT_GUID, DIALECTS, SIGNING_ALGORITHMS, negotiate_contexts
+from tests.support.client import (
+    CIPHERS,
+    CLIENT_CAPABILITIES,
+    CLIENT_GUID,
+    DIALECTS,
+    SIGNING_ALGORITHMS,
+    negotiate_contexts,
+)
 from tests.support.client_channel import ConnectionEnded
 from tests.support.client_messages import Message
 
@@ -279,7 +286,7 @@ def test_a_stranger_may_send_no_large_frame(server: TestedServer) -> None:
 def validation(**changes: Any) -> bytes:
     """What a client of 3.0 says it has sent, or something else."""
     said = {
-        "capabilities": int(Capabilities.ENCRYPTION | Capabilities.LARGE_MTU), "guid": CLIENT_GUID,
+        "capabilities": int(CLIENT_CAPABILITIES), "guid": CLIENT_GUID,
         "security_mode": int(SecurityMode.SIGNING_ENABLED), "dialects": (Dialect.SMB_2_1, Dialect.SMB_3_0),
     }  # fmt: skip
     return ValidateNegotiateInfoRequest(**(said | changes)).encode()

@@ -6,14 +6,16 @@ import pytest
 
 from smbd_uring import limits
 from smbd_uring.ports import TellLogout
-from smbd_uring.wire.const import AccessMask, Dialect, SecurityMode, SessionFlags, SessionSetupFlags
+from smbd_uring.wire.classes import FileInfoClass
+from smbd_uring.wire.const import AccessMask, Dialect, SecurityMode, SessionFlags
+from smbd_uring.wire.data import ReadResponse
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.session import SessionSetupResponse
 from tests.engine.conftest import MakeServer
 from tests.engine.servers import TestedServer
 from tests.support.client import DIALECTS
 from tests.support.client_channel import ConnectionEnded
-from tests.support.file_client import FileClient
+from tests.support.file_client import FileClient, Messages
 from tests.support.ntlm_client import Misbehaviour, NtlmInitiator
 
 PASSWORD = "secret"
@@ -134,17 +136,6 @@ def test_another_connections_session_is_not_for_this_one(server: TestedServer) -
     assert owner.echo().status == NtStatus.SUCCESS
 
 
-def test_binding_is_refused_until_there_is_multichannel(server: TestedServer) -> None:
-    owner = server.client(dialects=[Dialect.SMB_3_1_1])
-    assert owner.session is not None
-    other = stranger(server, dialects=[Dialect.SMB_3_1_1])
-    opening = NtlmInitiator("anna", PASSWORD).negotiate()
-    binding = SessionSetupFlags.BINDING
-    assert other.session_setup(opening, 0x1234, setup_flags=binding).status == NtStatus.USER_SESSION_DELETED
-    status = other.session_setup(opening, owner.session.session_id, setup_flags=binding).status
-    assert status == NtStatus.REQUEST_NOT_ACCEPTED
-
-
 def test_a_companion_that_is_away_delays_nobody_for_ever(server: TestedServer) -> None:
     client = stranger(server)
     server.companion.away = True
@@ -227,16 +218,48 @@ def test_authenticating_again_keeps_everything_as_it_was(server: TestedServer) -
     assert client.read(file_id, sign=True).status == NtStatus.SUCCESS, "the keys are the old ones"
 
 
-@pytest.mark.parametrize(("user", "password"), [("anna", "wrong"), ("bert", PASSWORD), ("", ""), ("visitor", "x")])
-def test_failing_to_authenticate_again_or_as_another_user_ends_the_session(
-    server: TestedServer, user: str, password: str
-) -> None:
+def test_failing_to_authenticate_again_ends_the_session(server: TestedServer) -> None:
     client = server.client()
     client.put("file")
     client.open("file")
-    assert client.log_on(user, password, again=True).status == NtStatus.LOGON_FAILURE
+    assert client.log_on("anna", "wrong", again=True).status == NtStatus.LOGON_FAILURE
     assert server.inspect(lambda engine: (len(engine.sessions), engine.opens.count)) == (0, 0)
     assert client.tree_connect("data", sign=False).status == NtStatus.USER_SESSION_DELETED
+
+
+@pytest.mark.parametrize(("user", "password"), [("bert", PASSWORD), ("", ""), ("visitor", "x")])
+def test_authenticating_again_as_another_user_leaves_what_is_open_and_opens_nothing_more(
+    server: TestedServer, user: str, password: str
+) -> None:
+    client = server.client()
+    client.put("file", b"data")
+    file_id = client.open("file")
+    # who proves nothing has no key for what SPNEGO signs at its end
+    assert client.log_on(user, password, again=True, spnego=user != "visitor").status == NtStatus.SUCCESS
+    assert bytes(client.read(file_id, sign=True).expect(ReadResponse).data) == b"data"
+    assert client.create("file").status == client.create("new").status == NtStatus.ACCESS_DENIED
+    assert client.ask(Messages.create("file")).status == NtStatus.ACCESS_DENIED
+    assert client.log_on("anna", PASSWORD, again=True).status == NtStatus.SUCCESS
+    assert client.close(client.open("file")).status == NtStatus.SUCCESS
+    assert bytes(client.read(file_id).expect(ReadResponse).data) == b"data"
+
+
+def test_nobody_else_takes_up_an_expired_session(make_server: MakeServer) -> None:
+    server = make_server(session_lifetime_s=60.0)
+    client = server.client()
+    client.put("file", b"data")
+    client.open("file")
+    server.advance(61.0)
+    assert client.log_on("bert", PASSWORD, again=True).status == NtStatus.LOGON_FAILURE
+    assert server.inspect(lambda engine: (len(engine.sessions), engine.opens.count)) == (0, 0)
+
+
+def test_authenticating_again_is_signed_where_all_else_is(server: TestedServer) -> None:
+    client = server.client(security_mode=SecurityMode.SIGNING_ENABLED | SecurityMode.SIGNING_REQUIRED)
+    assert client.session is not None
+    opening, session_id = NtlmInitiator("anna", PASSWORD).negotiate(), client.session.session_id
+    assert client.session_setup(opening, session_id, sign=False).status == NtStatus.ACCESS_DENIED
+    assert client.log_on("anna", PASSWORD, again=True).status == NtStatus.SUCCESS
 
 
 def test_an_expired_session_lets_files_be_closed_and_itself_be_renewed_and_nothing_else(
@@ -250,6 +273,15 @@ def test_an_expired_session_lets_files_be_closed_and_itself_be_renewed_and_nothi
     assert client.read(first).status == NtStatus.NETWORK_SESSION_EXPIRED
     assert client.create("file").status == NtStatus.NETWORK_SESSION_EXPIRED
     assert client.tree_connect("second").status == NtStatus.NETWORK_SESSION_EXPIRED
+    assert client.tree_disconnect().status == NtStatus.NETWORK_SESSION_EXPIRED
+    create, query, close = client.ask_all(
+        Messages.create("file"),
+        Messages.query_info(Messages.ANY, FileInfoClass.BASIC).related(),
+        Messages.close().related(),
+    )
+    assert create.status == query.status == close.status == NtStatus.NETWORK_SESSION_EXPIRED
+    assert client.read(first, sign=True, wrong_signature=True).status == NtStatus.ACCESS_DENIED
+    assert client.read(first, sign=True).status == NtStatus.NETWORK_SESSION_EXPIRED
     assert client.echo().status == NtStatus.SUCCESS
     assert client.close(first).status == NtStatus.SUCCESS
     assert client.log_on("anna", PASSWORD, again=True).status == NtStatus.SUCCESS

@@ -9,9 +9,10 @@ a test wants wrong are given as keyword arguments: `MessageOptions` go into the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
-from smbd_uring.crypto.keys import PreauthIntegrity, derive_session_keys
+from smbd_uring.crypto.keys import PreauthIntegrity, derive_channel_signing_key, derive_session_keys
 from smbd_uring.crypto.sealing import make_opener, make_sealer
 from smbd_uring.crypto.signing import make_signer
 from smbd_uring.wire.const import (
@@ -23,6 +24,7 @@ from smbd_uring.wire.const import (
     NegotiateContextType,
     SecurityMode,
     SessionFlags,
+    SessionSetupFlags,
     SigningAlgorithm,
 )
 from smbd_uring.wire.negotiate import (
@@ -44,8 +46,10 @@ DIALECTS = (Dialect.SMB_2_0_2, Dialect.SMB_2_1, Dialect.SMB_3_0, Dialect.SMB_3_0
 CIPHERS = (CipherId.AES_128_GCM, CipherId.AES_128_CCM, CipherId.AES_256_GCM, CipherId.AES_256_CCM)
 SIGNING_ALGORITHMS = (SigningAlgorithm.AES_GMAC, SigningAlgorithm.AES_CMAC, SigningAlgorithm.HMAC_SHA256)
 CLIENT_GUID = bytes.fromhex("8f1f2b0a7c3d4e5f9a6b1c2d3e4f5061")
+CLIENT_CAPABILITIES = Capabilities.ENCRYPTION | Capabilities.LARGE_MTU | Capabilities.MULTI_CHANNEL
 CREDITS_ASKED = 64
 NONCE_PREFIX = b"test"
+CHANNEL_NONCE_PREFIX = b"bind"
 
 NegotiateContexts = Sequence[tuple[int, bytes]]
 
@@ -93,6 +97,11 @@ def negotiate_contexts(
     return contexts
 
 
+def _assert_signed(session: ClientSession, reply: Reply) -> None:
+    assert reply.signed and session.signer is not None
+    assert session.signer.verify(reply.message, reply.header.message_id, from_server=True, is_cancel=False)
+
+
 class SessionClient(Channel):
     """NEGOTIATE, SESSION_SETUP, LOGOFF and trees."""
 
@@ -103,7 +112,7 @@ class SessionClient(Channel):
         dialects: Sequence[int] = DIALECTS,
         *,
         contexts: NegotiateContexts | None = None,
-        capabilities: int = Capabilities.ENCRYPTION | Capabilities.LARGE_MTU,
+        capabilities: int = CLIENT_CAPABILITIES,
         security_mode: int = SecurityMode.SIGNING_ENABLED,
         client_guid: bytes = CLIENT_GUID,
         **options: Unpack[MessageOptions],
@@ -159,6 +168,33 @@ class SessionClient(Channel):
                 assert reply.signed or reply.sealed or self.session is None or self.session.signer is None
             else:
                 self._enter_session(reply, answer.session_flags, ntlm.session_key, preauth)
+        return reply
+
+    def bind(self, session: ClientSession, user: str, password: str, **options: Unpack[CommonOptions]) -> Reply:
+        """Bind a session of another connection to this one ([MS-SMB2] 3.2.4.2.3.2).  Result: the last answer.
+
+        On success it is this connection's `session`, signing with the channel's own key.
+        """
+        ntlm = NtlmInitiator(user, password)
+        initiator = SpnegoInitiator(ntlm, sends_mic=bool(user))
+        preauth = PreauthIntegrity(self.preauth.value)
+        binding = SessionSetupFlags.BINDING
+        options.setdefault("sign", True)
+        known = self.sessions.get(session.session_id)
+        self.sessions[session.session_id] = session
+        try:
+            reply = self.session_setup(initiator.first(), session.session_id, preauth, setup_flags=binding, **options)
+            if reply.status == NtStatus.MORE_PROCESSING_REQUIRED:
+                _assert_signed(session, reply)
+                challenge = bytes(reply.expect(SessionSetupResponse, reply.status).security_buffer)
+                token = initiator.answer(challenge)
+                reply = self.session_setup(token, session.session_id, preauth, setup_flags=binding, **options)
+        finally:
+            del self.sessions[session.session_id]
+            if known is not None:
+                self.sessions[session.session_id] = known
+        if reply.status == NtStatus.SUCCESS:
+            self._enter_channel(session, reply, ntlm.session_key, preauth)
         return reply
 
     def session_setup(
@@ -228,6 +264,17 @@ class SessionClient(Channel):
                 self.cipher = EncryptionCapabilities.decode(data).ciphers[0] or None
             elif kind == NegotiateContextType.SIGNING_CAPABILITIES:
                 self.signing_algorithm = SigningCapabilities.decode(data).signing_algorithms[0]
+
+    def _enter_channel(
+        self, session: ClientSession, reply: Reply, session_key: bytes, preauth: PreauthIntegrity
+    ) -> None:
+        key = derive_channel_signing_key(self.dialect, session_key, preauth.value)
+        signer = make_signer(self.signing_algorithm, key)
+        channel = replace(session, signer=signer)
+        _assert_signed(channel, reply)
+        if session.keys is not None and self.cipher is not None:
+            channel.sealer = make_sealer(self.cipher, session.keys.decryption_key, CHANNEL_NONCE_PREFIX)
+        self.session = self.sessions[session.session_id] = channel
 
     def _enter_session(self, reply: Reply, flags: int, session_key: bytes, preauth: PreauthIntegrity) -> None:
         session = ClientSession(reply.header.session_id, flags)

@@ -147,7 +147,7 @@ class Channel:
     def _signs(self, message: Message, session: ClientSession | None) -> bool:
         if message.sign is not None:
             return message.sign
-        if session is None or session.signer is None or message.command == Command.SESSION_SETUP:
+        if session is None or session.signer is None:
             return False
         # [MS-SMB2] 3.2.4.1.1: on 3.1.1 a TREE_CONNECT that is not sealed is always signed
         return session.signs or (message.command == Command.TREE_CONNECT and self.dialect == Dialect.SMB_3_1_1)
@@ -238,7 +238,8 @@ class Channel:
         if signed:
             assert not sealed, "a sealed answer needs no signature"
             is_setup = header.command == Command.SESSION_SETUP
-            if not is_setup:  # its key is only known once it was read; `Client` verifies it
+            is_nobodys = header.status == NtStatus.USER_SESSION_DELETED  # it bears the request's own signature
+            if not (is_setup or is_nobodys):  # a setup's key is only known once it was read; `Client` verifies it
                 assert session is not None and session.signer is not None
                 assert session.signer.verify(message, header.message_id, from_server=True, is_cancel=False)
         self.credits += header.credits

@@ -28,7 +28,7 @@ COMMANDS: dict[int, Entry] = {
     Command.FLUSH: Entry(flush),
     Command.READ: Entry(read),
     Command.WRITE: Entry(write),
-    Command.LOCK: Entry(lock),
+    Command.LOCK: Entry(lock, allowed_when_expired=True),
     Command.IOCTL: Entry(ioctl),
     Command.ECHO: Entry(echo, needs_session=False, needs_tree=False),
     Command.QUERY_DIRECTORY: Entry(query_directory),

@@ -45,8 +45,11 @@ OPENED, CREATED = CreateAction.OPENED, CreateAction.CREATED
 async def create(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.9."""
     body = CreateRequest.decode(request.message)
-    if request.tree_of().root is None:
+    tree = request.tree_of()
+    if tree.root is None:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    if tree.is_foreign:
+        raise SmbError(NtStatus.ACCESS_DENIED)
     wish = read_wish(body.contexts, request.connection.is_smb3) if body.contexts else None
     if wish is None:
         return await _create(request, body, None)

@@ -16,6 +16,7 @@ from smbd_uring.engine.lock_taking import Outcome, take, take_or_wait, unlock
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
+from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.wire.const import Capabilities, Dialect, LockFlags
 from smbd_uring.wire.data import LockElement, LockRequest, LockResponse
@@ -34,6 +35,9 @@ SEQUENCE_INDEX_MAX = 64
 async def lock(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.14."""
     body = LockRequest.decode(request.message)
+    unlocks = all(element.flags == LockFlags.UNLOCK for element in body.locks)
+    if request.session_of().state is SessionState.EXPIRED and not unlocks:  # [MS-SMB2] 3.3.5.2.9
+        raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
     opened = request.use_open(body.file_id)
     if opened.is_directory:
         raise SmbError(NtStatus.INVALID_PARAMETER)

@@ -185,6 +185,8 @@ def _settle(engine: Engine, connection: Connection, dialect: Dialect) -> None:
         capabilities |= Capabilities.LEASING
         if dialect >= Dialect.SMB_3_0:
             capabilities |= connection.client_capabilities & Capabilities.DIRECTORY_LEASING
+    if dialect >= Dialect.SMB_3_0 and engine.config.multichannel:
+        capabilities |= connection.client_capabilities & Capabilities.MULTI_CHANNEL
     client_encrypts = connection.client_capabilities & Capabilities.ENCRYPTION
     by_capability = dialect in (Dialect.SMB_3_0, Dialect.SMB_3_0_2)
     if by_capability and client_encrypts and engine.config.encryption is not Encryption.OFF:

@@ -58,8 +58,8 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_word_the_defaults_are_told(read: Any) -> None:
     assert read().starting_up() == StartingUp(
-        flags=GlobalFlags.DURABLE_HANDLE | GlobalFlags.LEASES, signing=Signing.AUTO, netbios_name="SMBD-URING",
-        work_group="WORKGROUP", server_string="SMB SERVER",
+        flags=GlobalFlags.DURABLE_HANDLE | GlobalFlags.LEASES | GlobalFlags.MULTICHANNEL, signing=Signing.AUTO,
+        netbios_name="SMBD-URING", work_group="WORKGROUP", server_string="SMB SERVER",
         tcp_port=445, smb2_max_write=8 << 20, smb2_max_read=8 << 20, smb2_max_trans=8 << 20, smb2_max_credits=8192,
     )  # fmt: skip
 
@@ -74,6 +74,7 @@ def test_everything_of_global_is_told(read: Any) -> None:
         server signing = mandatory
         smb3 encryption = mandatory
         smb2 leases = no
+        server multi channel support = no
         tcp port = 4450
         ipc timeout = 5
         deadtime = 10
