@@ -85,6 +85,8 @@ class EngineConfig:
     opens_max: int = limits.OPENS_MAX
     multichannel: bool = True
     """Whether a session of 3.x may be bound to more connections than its first."""
+    listening_on: tuple[str, ...] = ("0.0.0.0", "::")
+    """IP addresses the server listens on; clients are told of those of its interfaces that are among them."""
     durable_handles: bool = True
     """Whether handles may survive their connection."""
     persistent_handles: bool = False

@@ -93,6 +93,13 @@ LOGONS_PER_CONNECTION_MAX: Final = SESSIONS_PER_CONNECTION_MAX
 CHANNELS_PER_SESSION_MAX: Final = 32
 """Connections of one session; as many as Windows allows."""
 
+INTERFACE_ADDRESSES_MAX: Final = 128
+"""Addresses a client is told of; the answer has 19 KiB then, and clients look at a few."""
+
+INTERFACES_GOOD_S: Final = 10.0
+"""How long what the kernel said of its interfaces is repeated: clients ask again every ten minutes, and one that asks
+all the time does not have the kernel asked all the time."""
+
 SESSIONS_MAX: Final = 32768
 SESSIONS_PER_ADDRESS_MAX: Final = 4096
 """One address may not take every session either; a gateway with more users than this is served by a larger machine."""

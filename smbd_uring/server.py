@@ -142,6 +142,7 @@ class Server:
             config,
             connections_max=min(connections, config.connections_max),
             grants=self._options.grants,
+            listening_on=tuple(address.host for address in listen_addresses(self._options, self._configured_port)),
             journal_directory=str(self._state.path),
         )
 

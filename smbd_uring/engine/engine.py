@@ -25,6 +25,7 @@ from smbd_uring.engine.dispatch import run_chain
 from smbd_uring.engine.durable_handles import HandleTable
 from smbd_uring.engine.handle_journal import HandleJournal
 from smbd_uring.engine.handle_recovery import recover
+from smbd_uring.engine.interfaces import Interfaces
 from smbd_uring.engine.leases import LeaseTable
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
@@ -75,6 +76,7 @@ class Engine:
         self.leases = LeaseTable(durable.give_way)
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
+        self.interfaces = Interfaces()
         self._complaints = Complaints()
         self.request_counts: Counter[int] = Counter()
         self.bytes_read = 0

@@ -1,4 +1,4 @@
-"""Any file effect of `ports`, performed at once by system calls in the calling thread.
+"""Any effect of `ports` on files, and the one on interfaces, performed at once by system calls in the calling thread.
 
 Knows: which call each effect is.  Must not know: threads, rings, when anybody wants it.
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from smbd_uring.loop import arguments, directories, libc, paths
 from smbd_uring.loop.identity import ThreadIdentity, acting_as
+from smbd_uring.loop.interfaces import interface_addresses
 from smbd_uring.ports import (
     Allocate,
     CheckAccess,
@@ -31,6 +32,7 @@ from smbd_uring.ports import (
     Handle,
     Link,
     ListDirectory,
+    ListInterfaceAddresses,
     LookedUp,
     LookUp,
     MakeDirectory,
@@ -256,6 +258,7 @@ def _watch_names(_effect: WatchNames) -> int:
 _LOCK_TYPES = {RangeLock.NONE: fcntl.F_UNLCK, RangeLock.SHARED: fcntl.F_RDLCK, RangeLock.EXCLUSIVE: fcntl.F_WRLCK}
 
 _ACTIONS: dict[type[Effect[Any]], Callable[[Any], Any]] = {
+    ListInterfaceAddresses: lambda _effect: interface_addresses(),
     OpenAt: _open_at,
     LookUp: _look_up,
     Visit: _visit,

@@ -2,8 +2,9 @@
 
 Knows: names both sides of the sans-I/O line need.  Must not know: sockets, clocks, SMB, how any effect is performed.
 
-`effects` has what a driver performs on files, `questions` what the companion is asked, `plane` what a data plane is
-told, `protocols` what a driver and a file system must be able to do.  All of it is imported from here.
+`effects` has what a driver performs on files, `network` what it is asked of the machine's interfaces, `questions` what
+the companion is asked, `plane` what a data plane is told, `protocols` what a driver and a file system must be able to
+do.  All of it is imported from here.
 """
 
 from smbd_uring.ports.changes import (
@@ -60,6 +61,7 @@ from smbd_uring.ports.effects import (
     WatchNames,
     WriteAt,
 )
+from smbd_uring.ports.network import InterfaceAddress, ListInterfaceAddresses
 from smbd_uring.ports.plane import Drained, GrantOperation, PlaneConnection
 from smbd_uring.ports.protocols import (
     NOT_NOW,
@@ -121,8 +123,10 @@ __all__ = [
     "GetXattr",
     "GrantOperation",
     "Handle",
+    "InterfaceAddress",
     "Link",
     "ListDirectory",
+    "ListInterfaceAddresses",
     "ListedEntry",
     "LoginAnswer",
     "LookUp",

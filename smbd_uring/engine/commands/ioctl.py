@@ -20,6 +20,7 @@ from smbd_uring.wire.ioctl import (
     decode_resiliency_timeout,
     encode_object_id,
 )
+from smbd_uring.wire.network_interfaces import encode_interfaces
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FILE_ID_ANY
 
@@ -34,6 +35,8 @@ async def ioctl(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     if body.ctl_code == FsctlCode.VALIDATE_NEGOTIATE_INFO:
         return _validate_negotiate_info(request, body)
+    if body.ctl_code == FsctlCode.QUERY_NETWORK_INTERFACE_INFO:
+        return await _network_interfaces(request, body)
     if body.ctl_code in (FsctlCode.DFS_GET_REFERRALS, FsctlCode.DFS_GET_REFERRALS_EX):
         raise SmbError(NtStatus.FS_DRIVER_REQUIRED)
     if body.file_id != FILE_ID_ANY or request.related:
@@ -43,6 +46,18 @@ async def ioctl(request: Request) -> Response:
         if body.ctl_code == FsctlCode.CREATE_OR_GET_OBJECT_ID:
             return _object_id(opened, body)
     raise SmbError(NtStatus.NOT_SUPPORTED)
+
+
+async def _network_interfaces(request: Request, body: IoctlRequest) -> Response:
+    """[MS-SMB2] 3.3.5.15.11."""
+    if not request.connection.is_smb3 or not request.engine.config.multichannel:
+        raise SmbError(NtStatus.NOT_SUPPORTED)
+    if body.file_id != FILE_ID_ANY:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    output = encode_interfaces(await request.engine.interfaces.offered(request.engine))
+    if len(output) > body.max_output_response:
+        raise SmbError(NtStatus.BUFFER_TOO_SMALL)
+    return Response(IoctlResponse(ctl_code=body.ctl_code, file_id=FILE_ID_ANY, output=output).encode())
 
 
 def _request_resiliency(request: Request, opened: Open, body: IoctlRequest) -> Response:
