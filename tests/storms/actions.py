@@ -246,7 +246,7 @@ async def unlock(client: StormClient, operation: Operation) -> None:
     element = LockElement(held.start, held.stop - held.start, int(LockFlags.UNLOCK))
     [reply] = await client.ask(message(Command.LOCK, LockRequest(opened.file_id, [element]).encode(), {}))
     if reply.status == NtStatus.RANGE_NOT_LOCKED and not opened.is_gone:
-        client.history.unexpected.append(f"{client.who}: a lock that was granted is not there when it is unlocked")
+        client.history.lost_locks.append(f"{client.who}: a lock that was granted is not there when it is unlocked")
 
 
 # --- names -------------------------------------------------------------------------------------------------------

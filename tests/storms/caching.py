@@ -42,6 +42,8 @@ class ClientOpen:
     deletes: bool = False
     suspended_at: float | None = None
     """When its connection went; a durable handle waits to be reclaimed."""
+    was_undisturbed: bool = False
+    """Whether nothing was being taken from it then."""
     is_gone: bool = False
 
     def end(self, now: float) -> None:
@@ -141,7 +143,8 @@ class Cache:
         """The change is through; where nothing else happened meanwhile `value` is what the block holds now."""
         for block, version in zip(blocks, versions, strict=True):
             self.writing[block] -= 1
-            if value is not None and self.state & R and version == self.versions[block]:
+            self.versions[block] += 1
+            if value is not None and self.state & R and version == self.versions[block] - 1:
                 self.blocks[block] = value
 
     def detach(self, opened: ClientOpen, now: float) -> None:

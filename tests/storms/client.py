@@ -52,8 +52,6 @@ class StormClient:
         """When the server sent breaks that are not here yet, by lease key or FileId."""
         self.breaks_of_nothing: dict[bytes, int] = {}
         """What leases were broken to that the client had no open of any more, by key."""
-        self.lost_handles: list[tuple[ClientOpen, float, float]] = []
-        """Durable handles that could not be reclaimed: lost when, missed when."""
         self.key_numbers: Counter[str] = Counter()
         """Moves when a name leads to another file: that has a lease key of its own."""
         self.logons = 0
@@ -112,16 +110,23 @@ class StormClient:
 
     def _line_lost(self) -> None:
         self.note("has lost its connection")
-        self.breaks_on_the_way.clear()
-        self.breaks_of_nothing.clear()
         for opened in self.opens():
             if opened.suspended_at is not None:
                 continue
             if opened.durable and not opened.is_gone:
                 opened.suspended_at = self.now
+                cache = opened.cache
+                may_last = cache is not None and cache.state & H and self.coherent_since(cache) == self.now
+                opened.was_undisturbed = bool(may_last)
                 self.suspended.append(opened)
             else:
                 opened.end(self.now)
+        for cache in self.caches.values():
+            if cache.held is not None and self.coherent_since(cache) < self.now:
+                cache.held.end = self.now  # what was being taken is gone, who could not be asked was not
+                cache.held = None
+        self.breaks_on_the_way.clear()
+        self.breaks_of_nothing.clear()
         self.slots = {slot: opened for slot, opened in self.slots.items() if not opened.is_gone}
         self.drop_useless_caches()
 

@@ -120,6 +120,8 @@ class History:
     data_requests: list[DataRequest] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     """What no server may answer to a client that behaves."""
+    lost_locks: list[str] = field(default_factory=list)
+    """Unlocks of what was locked that found nothing."""
     left_over: dict[int, bytes] = field(default_factory=dict)
     """The files at the end: bytes by inode."""
     ended_at: float = FOREVER

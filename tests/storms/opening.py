@@ -43,6 +43,8 @@ _DURABLE_V2 = struct.Struct("<IIQ16s")
 _RECONNECT_V1 = struct.Struct("<QQ")
 _RECONNECT_V2 = struct.Struct("<QQ16sI")
 DURABLE_MS = 60_000
+DURABLE_S_SURE = 10.0
+"""No durable handle is given up before, unless somebody else wants the file."""
 
 
 def create_message(
@@ -213,7 +215,7 @@ def _granted(client: StormClient, cache: Cache, created: CreateResponse, inode: 
     if created.oplock_level == LEASE_LEVEL:
         data = next(data for name, data in created.contexts if name == create_contexts.LEASE)
         lease = LeaseRequest.decode(data)
-        state = lease.lease_state
+        state, cache.version = lease.lease_state, lease.version
         told = client.breaks_of_nothing.pop(cache.key, None)
         if lease.lease_flags & BREAK_IN_PROGRESS:
             state &= cache.last_break_to
@@ -268,7 +270,11 @@ async def _reclaim_all(client: StormClient) -> None:
         assert suspended_at is not None
         if reply.status != NtStatus.SUCCESS:
             client.note(f"could not reclaim {opened.name}: {reply.status!r}")
-            client.lost_handles.append((opened, suspended_at, client.now))
+            if opened.was_undisturbed and _nobody_else_came(client, suspended_at):
+                client.history.unexpected.append(
+                    f"{client.who}: a durable handle of {opened.name} is gone after"
+                    f" {client.now - suspended_at:.3f} s, and nobody else was there: {reply.status!r}"
+                )
             opened.end(suspended_at)
             client.slots = {slot: other for slot, other in client.slots.items() if other is not opened}
             client.drop_useless_caches()
@@ -281,6 +287,17 @@ async def _reclaim_all(client: StormClient) -> None:
                 cache = _rekeyed(client, cache, created)
             _granted(client, cache, created, opened.inode)
         client.note(f"has reclaimed {opened.name}" + _described(opened))
+
+
+def _nobody_else_came(client: StormClient, since: float) -> bool:
+    """Whether no other connection had anything under way since a handle was suspended, nor this client before."""
+    if client.now - since > DURABLE_S_SURE or client.line is None:
+        return False
+    own = client.line.socket.connection_id
+    return not any(
+        asked.connection != own and (asked.answers[-1][0] if asked.answers else asked.lost_at) >= since
+        for asked in client.history.asked
+    )
 
 
 def _rekeyed(client: StormClient, cache: Cache, created: CreateResponse) -> Cache:

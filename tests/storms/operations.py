@@ -63,8 +63,15 @@ class Kind(StrEnum):
 WEIGHTS = {
     Kind.OPEN: 12, Kind.CLOSE: 7, Kind.READ: 36, Kind.WRITE: 30, Kind.FLUSH: 2, Kind.TRUNCATE: 1, Kind.LOCK: 9,
     Kind.UNLOCK: 5, Kind.RENAME: 2, Kind.DISPOSE: 2, Kind.QUERY: 2, Kind.COMPOUND: 6, Kind.WATCH: 2, Kind.LIST: 1,
-    Kind.CANCEL: 2, Kind.CUT: 2, Kind.LOGOFF: 1,
+    Kind.CANCEL: 2, Kind.CUT: 3, Kind.LOGOFF: 1,
 }  # fmt: skip
+FLAVOURS: tuple[tuple[dict[Kind, int], tuple[str, ...]], ...] = (
+    (WEIGHTS, CACHINGS),
+    (WEIGHTS, CACHINGS),
+    (WEIGHTS | {Kind.LOCK: 40, Kind.UNLOCK: 20, Kind.CUT: 8}, ("RH", "RH", "R", "batch", "")),
+    (WEIGHTS | {Kind.CUT: 10, Kind.WRITE: 45}, ("RWH", "RWH", "RH", "batch")),
+)
+"""What storms are mostly about: everything, twice; locks; cables that are pulled.  And what is asked to be cached."""
 
 ON_SLOTS = frozenset((Kind.CLOSE, Kind.READ, Kind.WRITE, Kind.FLUSH, Kind.TRUNCATE, Kind.LOCK, Kind.UNLOCK, Kind.RENAME,
                       Kind.DISPOSE, Kind.QUERY))  # fmt: skip
@@ -166,6 +173,7 @@ class _Maker:
     def __init__(self, chance: Random, clients: int, names: tuple[str, ...], is_peaceful: bool) -> None:
         self._chance = chance
         self._names = names
+        self._weights, self._cachings = chance.choice(FLAVOURS)
         self._accesses = PEACEFUL if is_peaceful else ACCESSES
         self._shares = (SHARE_ALL,) if is_peaceful else SHARES
         self._blocks = chance.choice((1, BLOCKS)) if is_peaceful else BLOCKS
@@ -177,7 +185,7 @@ class _Maker:
         chance = self._chance
         client = chance.randrange(len(self._opened))
         opened = self._opened[client]
-        [kind] = chance.choices(tuple(WEIGHTS), tuple(WEIGHTS.values()))
+        [kind] = chance.choices(tuple(self._weights), tuple(self._weights.values()))
         if not opened and kind in ON_SLOTS:
             kind = Kind.OPEN
         slot = chance.choice(sorted(opened)) if kind in ON_SLOTS else chance.randrange(SLOTS)
@@ -203,5 +211,5 @@ class _Maker:
             chance.randrange(self._blocks), chance.randint(1, BLOCKS), chance.random() < 0.6,
             chance.choice(self._accesses),
             chance.choice(self._shares), chance.choice(DISPOSITIONS), DELETE_ON_CLOSE if chance.random() < 0.05 else 0,
-            chance.choice(CACHINGS), chance.choice((0, 1, 2)),
+            chance.choice(self._cachings), chance.choice((0, 1, 1, 2, 2)),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from smbd_uring.engine.opens import File, OpenTable
 from smbd_uring.ports import CloseHandle, WriteAt
 from tests.sim.kernel import Kernel
 from tests.storms.planted_caching import PLANTED_CACHING
+from tests.storms.planted_locks import PLANTED_LOCKS
 from tests.storms.planting import Planted, now_and_then, replaced
 
 
@@ -124,4 +125,5 @@ PLANTED = (
     Planted("a file stays in the table", "leaks", _leave_a_file_in_the_table),
     Planted("what a session opened outlives it", "leaks", _forget_a_handle_at_disconnect),
     *PLANTED_CACHING,
+    *PLANTED_LOCKS,
 )

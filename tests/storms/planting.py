@@ -20,6 +20,8 @@ class Planted:
     name: str
     rule: str
     plant: Callable[[], AbstractContextManager[None]]
+    is_rare: bool = False
+    """Whether it takes hundreds of storms to find it."""
 
 
 @contextmanager

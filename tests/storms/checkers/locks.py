@@ -2,7 +2,7 @@
 
 A range that was locked stays so until it is unlocked or its open ends: no other open locks a range that conflicts, and
 none reads through an exclusive lock or writes through any.  A request counts when all of it, from sending to answer,
-lies within the time the lock was held.
+lies within the time the lock was held.  And what was locked can be unlocked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.storms.history import DataRequest, HeldLock, History
 
 def check(history: History) -> Iterator[str]:
     """What is wrong."""
+    yield from history.lost_locks
     by_inode: defaultdict[int, list[HeldLock]] = defaultdict(list)
     for lock in history.locks:
         by_inode[lock.inode].append(lock)
