@@ -109,7 +109,7 @@ async def _delete_if_last(engine: Engine, opened: Open) -> None:
     file = opened.file
     if opened.delete_on_close:
         if file.caching is not None:
-            breaks.break_others(engine, file, opened.holder, Operation.DELETE)  # nobody waits: a close is no question
+            breaks.break_others(engine, file, opened.holder, Operation.DELETE)  # CLOSE has waited, who else need not
         file.mark_for_deletion(opened)
     if file.deletion is None or len(file.opens) > 1:
         return

@@ -25,6 +25,9 @@ COMPOUND_ALIGNMENT = 8
 SIGNATURE_OFFSET = 48
 REPLIES_MAX = 1024
 
+UNSOLICITED = 0xFFFF_FFFF_FFFF_FFFF
+"""The MessageId of what the server says by itself."""
+
 
 class Transport(Protocol):
     """A byte stream to the server."""
@@ -186,6 +189,10 @@ class Channel:
         """The STATUS_PENDING answer to one request."""
         return self._next(lambda reply: reply.header.message_id == message_id and reply.is_interim)
 
+    def wait_for_break(self) -> Reply:
+        """The next message that answers nothing."""
+        return self._next(lambda reply: reply.header.message_id == UNSOLICITED)
+
     def receive_frame(self) -> memoryview:
         """One frame as it comes, without its prefix.  ConnectionEnded, or TimeoutError when none comes."""
         length = int.from_bytes(self._exactly(4), "big")
@@ -243,7 +250,9 @@ class Channel:
                 assert session is not None and session.signer is not None
                 assert session.signer.verify(message, header.message_id, from_server=True, is_cancel=False)
         self.credits += header.credits
-        if header.status != NtStatus.PENDING:
+        if header.message_id == UNSOLICITED:
+            assert header.command == Command.OPLOCK_BREAK and not signed and not header.credits
+        elif header.status != NtStatus.PENDING:
             was_signed, was_sealed = self._expected.pop(header.message_id)
             assert sealed == was_sealed, "a sealed request has a sealed answer, another has not"
             has_key = header.status != NtStatus.USER_SESSION_DELETED  # a session that is gone signs nothing

@@ -72,11 +72,12 @@ class Messages:
         share: int = SHARE_ALL,
         attributes: int = 0,
         contexts: Sequence[tuple[bytes, bytes]] = (),
+        oplock: int = 0,
     ) -> Message:
         """CREATE."""
         body = CreateRequest(
-            desired_access=access, file_attributes=attributes, share_access=share, create_disposition=disposition,
-            create_options=options, name=name, contexts=contexts,
+            requested_oplock_level=oplock, desired_access=access, file_attributes=attributes, share_access=share,
+            create_disposition=disposition, create_options=options, name=name, contexts=contexts,
         )  # fmt: skip
         return Message(Command.CREATE, body.encode(), credits=CREDITS_ASKED)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from smbd_uring.engine import breaks
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import facts_for
 from smbd_uring.engine.information import attributes_of, times_of
 from smbd_uring.engine.opens import Open
+from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.teardown import close_open
 from smbd_uring.wire.const import CloseFlags
@@ -20,6 +24,8 @@ async def close(request: Request) -> Response:
     """[MS-SMB2] 3.3.5.10."""
     body = CloseRequest.decode(request.message)
     opened = request.use_open(body.file_id)
+    if opened.delete_on_close and opened.file.caching is not None:
+        await _let_others_close(request, opened)
     answer = NO_ATTRIBUTES
     if body.flags & POSTQUERY_ATTRIB:
         answer = (await _attributes(request, opened)).encode()
@@ -28,6 +34,13 @@ async def close(request: Request) -> Response:
     await close_open(request.engine, opened, by=request)
     request.chain.opened = opened
     return Response(answer)
+
+
+async def _let_others_close(request: Request, opened: Open) -> None:
+    """The file is about to be deleted: who only keeps it open for himself may close it, so that its name goes now.  The
+    close comes to pass whatever ends the wait."""
+    with contextlib.suppress(SmbError):
+        await breaks.before(request, opened, Operation.DELETE)
 
 
 async def _attributes(request: Request, opened: Open) -> CloseResponse:
