@@ -152,6 +152,9 @@ others out.  Beyond it the one that waits longest is closed."""
 HANDLES_AWAY_PER_OWNER_MAX: Final = 4096
 """The same of one user: a busy machine holds some hundreds of files open."""
 
+APP_INSTANCE_OPENS_MAX: Final = 1024
+"""Opens of one instance of an application that its next instance takes over: a virtual machine has dozens of files."""
+
 PERSISTENT_HANDLES_MAX: Final = 4096
 """Handles that survive the server, in all: each has a record in a file that is read and written as a whole."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.durable_handles import owner_of
+from smbd_uring.engine.durable_reconnect import is_same_share
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.request import Request
@@ -44,7 +45,7 @@ def _is_elsewhere(request: Request, opened: Open) -> bool:
     assert durability is not None
     if durability.client_guid == request.connection.client_guid:
         return False
-    return opened.tree.share.path == request.tree_of().share.path
+    return is_same_share(opened.tree, request.tree_of())
 
 
 def _check_version(request: Request, wish: DurableWish, opened: Open) -> None:

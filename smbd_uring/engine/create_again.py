@@ -23,7 +23,7 @@ from smbd_uring.engine.channel_sequence import REPLAY_OPERATION
 from smbd_uring.engine.create_answer import answer_create
 from smbd_uring.engine.durable import gives_persistent_handles, response_v2
 from smbd_uring.engine.durable_handles import Durability, owner_of
-from smbd_uring.engine.durable_reconnect import reconnect, resume
+from smbd_uring.engine.durable_reconnect import is_same_share, reconnect, resume
 from smbd_uring.engine.durable_wishes import DurableWish
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.leases import Lease, level_of
@@ -114,5 +114,5 @@ def _check(
             raise SmbError(NtStatus.INVALID_PARAMETER)
         if durability.asked != (body.create_options, body.desired_access, body.share_access):
             raise SmbError(NtStatus.CONTEXT_MISMATCH)
-    if opened.tree.share.path != request.tree_of().share.path:
+    if not is_same_share(opened.tree, request.tree_of()):
         raise SmbError(NtStatus.DUPLICATE_OBJECTID)

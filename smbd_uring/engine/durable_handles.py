@@ -9,9 +9,8 @@ others cost nothing.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from smbd_uring import limits
 from smbd_uring.engine import grants
@@ -23,6 +22,10 @@ if TYPE_CHECKING:
     from smbd_uring.engine.scheduler import Parking, Timer
     from smbd_uring.engine.session import Session
 
+Ordered = dict["Open", None]
+"""Opens in the order in which they came, each to be taken out at once."""
+
+Key = TypeVar("Key")
 CLOSED, PERSISTENT, PERSISTENT_AWAY = DurableState.CLOSED, DurableState.PERSISTENT, DurableState.PERSISTENT_AWAY
 
 
@@ -95,16 +98,21 @@ class HandleTable:
     `pending` has the (client GUID, CreateGuid) of CREATEs that are not answered yet.
     """
 
-    __slots__ = ("_away", "_away_max", "_away_of", "_by_app_instance", "_by_create_guid", "_by_persistent", "pending")
+    __slots__ = (
+        "_away", "_away_max", "_away_of", "_by_app_instance", "_by_create", "_by_persistent", "_persistent_by_guid",
+        "pending",
+    )  # fmt: skip
 
     def __init__(self, away_max: int) -> None:
         """`away_max` handles may wait for their clients."""
         self._away_max = min(limits.HANDLES_AWAY_MAX, away_max)
         self._by_persistent: dict[int, Open] = {}
-        self._by_create_guid: dict[bytes, list[Open]] = {}
-        self._by_app_instance: dict[bytes, list[Open]] = {}
-        self._away: dict[Open, None] = {}
-        self._away_of: Counter[Owner | None] = Counter()
+        self._by_create: dict[tuple[bytes, bytes], Open] = {}
+        """Of several that a client made with the same CreateGuid the last: it uses one before it makes another."""
+        self._persistent_by_guid: dict[bytes, Ordered] = {}
+        self._by_app_instance: dict[bytes, Ordered] = {}
+        self._away: Ordered = {}
+        self._away_of: dict[Owner | None, Ordered] = {}
         self.pending: set[tuple[bytes, bytes]] = set()
 
     def __len__(self) -> int:
@@ -123,25 +131,36 @@ class HandleTable:
         durability = _of(opened)
         self._by_persistent[opened.file_id.persistent] = opened
         if durability.create_guid is not None:
-            self._by_create_guid.setdefault(durability.create_guid, []).append(opened)
+            self._by_create[durability.client_guid, durability.create_guid] = opened
+            if durability.is_persistent:
+                self._persistent_by_guid.setdefault(durability.create_guid, {})[opened] = None
         if durability.app_instance_id is not None:
-            self._by_app_instance.setdefault(durability.app_instance_id, []).append(opened)
+            of_application = self._by_app_instance.setdefault(durability.app_instance_id, {})
+            if len(of_application) < limits.APP_INSTANCE_OPENS_MAX:
+                of_application[opened] = None
 
-    def remove(self, opened: Open) -> None:
-        """The open is being closed; harmless for one that was never entered."""
-        durability = opened.durability
-        if durability is None:
-            return
-        self.came_back(opened)
-        durability.state = CLOSED
-        durability.settled()
+    def leave(self, opened: Open) -> None:
+        """Nobody finds the open any more; harmless for one that was never entered."""
+        durability = _of(opened)
         if self._by_persistent.get(opened.file_id.persistent) is not opened:
             return
         del self._by_persistent[opened.file_id.persistent]
         if durability.create_guid is not None:
-            _take_out(self._by_create_guid, durability.create_guid, opened)
+            key = durability.client_guid, durability.create_guid
+            if self._by_create.get(key) is opened:
+                del self._by_create[key]
+            _take_out(self._persistent_by_guid, durability.create_guid, opened)
         if durability.app_instance_id is not None:
             _take_out(self._by_app_instance, durability.app_instance_id, opened)
+
+    def remove(self, opened: Open) -> None:
+        """The open is being closed."""
+        durability = opened.durability
+        if durability is not None:
+            self.came_back(opened)
+            self.leave(opened)
+            durability.state = CLOSED
+            durability.settled()
 
     def find(self, persistent: int) -> Open | None:
         """The open with this persistent id, unless it is being closed."""
@@ -150,21 +169,15 @@ class HandleTable:
 
     def find_persistent(self, create_guid: bytes) -> Open | None:
         """The open that survives the server and was made by this CREATE."""
-        for opened in self._by_create_guid.get(create_guid, ()):
-            if _of(opened).is_persistent and not opened.closing:
-                return opened
-        return None
+        return next((each for each in self._persistent_by_guid.get(create_guid, ()) if not each.closing), None)
 
     def find_replayed(self, client_guid: bytes, create_guid: bytes) -> Open | None:
         """The open that this client made by this CREATE and has not used since: a CREATE may be repeated as long as the
         client cannot have seen its answer."""
-        for opened in self._by_create_guid.get(create_guid, ()):
-            durability = _of(opened)
-            if not durability.is_replay_eligible or durability.client_guid != client_guid or opened.closing:
-                continue
-            if grants.position_of(opened) == 0:  # nor has a data plane served it
-                return opened
-        return None
+        opened = self._by_create.get((client_guid, create_guid))
+        if opened is None or opened.closing or not _of(opened).is_replay_eligible:
+            return None
+        return opened if grants.position_of(opened) == 0 else None  # nor has a data plane served it
 
     def of_application(self, app_instance_id: bytes) -> list[Open]:
         """Opens of one instance of an application."""
@@ -173,11 +186,10 @@ class HandleTable:
     def went_away(self, opened: Open) -> Open | None:
         """The open waits for its client from now on.  Result: the one that has to go because there are too many: the
         same owner's oldest, or the oldest of all."""
-        owner = _of(opened).owner
-        self._away[opened] = None
-        self._away_of[owner] += 1
-        if self._away_of[owner] > limits.HANDLES_AWAY_PER_OWNER_MAX:
-            return next(other for other in self._away if _of(other).owner == owner)
+        of_owner = self._away_of.setdefault(_of(opened).owner, {})
+        self._away[opened] = of_owner[opened] = None
+        if len(of_owner) > limits.HANDLES_AWAY_PER_OWNER_MAX:
+            return next(iter(of_owner))
         return next(iter(self._away)) if len(self._away) > self._away_max else None
 
     def came_back(self, opened: Open) -> None:
@@ -188,9 +200,7 @@ class HandleTable:
             durability.timer = None
         if opened in self._away:
             del self._away[opened]
-            self._away_of[durability.owner] -= 1
-            if not self._away_of[durability.owner]:
-                del self._away_of[durability.owner]
+            _take_out(self._away_of, durability.owner, opened)
 
 
 def is_fenced(file: File) -> bool:
@@ -206,7 +216,9 @@ def _of(opened: Open) -> Durability:
     return opened.durability
 
 
-def _take_out(table: dict[bytes, list[Open]], key: bytes, opened: Open) -> None:
-    table[key].remove(opened)
-    if not table[key]:
-        del table[key]
+def _take_out(table: dict[Key, Ordered], key: Key, opened: Open) -> None:
+    there = table.get(key)
+    if there is not None and opened in there:
+        del there[opened]
+        if not there:
+            del table[key]

@@ -32,6 +32,7 @@ from smbd_uring.wire.pdu import FileId
 
 if TYPE_CHECKING:
     from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.session import Tree
 
 NO_GUID = bytes(16)
 """The CreateGuid of a handle that was asked for by DHnQ, and of a client that has none."""
@@ -85,7 +86,7 @@ def _check(request: Request, body: CreateRequest, wish: DurableWish, opened: Ope
     """[MS-SMB2] 3.3.5.9.7, 3.3.5.9.12, in their order."""
     durability = _of(opened)
     refused = SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
-    if not durability.is_away or opened.tree.share.path != request.tree_of().share.path:
+    if not durability.is_away or not is_same_share(opened.tree, request.tree_of()):
         raise refused
     is_persistent = durability.is_persistent
     if wish.reconnect_v2 is not None:
@@ -112,8 +113,15 @@ def _check(request: Request, body: CreateRequest, wish: DurableWish, opened: Ope
     owner = owner_of(request.session_of())
     if owner is None or owner != durability.owner:
         raise SmbError(NtStatus.ACCESS_DENIED)
+    if opened.tree.writable and not request.tree_of().writable:
+        raise SmbError(NtStatus.ACCESS_DENIED)
     if len(request.session_of().opens) >= limits.OPENS_PER_SESSION_MAX:
         raise SmbError(NtStatus.TOO_MANY_OPENED_FILES)
+
+
+def is_same_share(one: Tree, other: Tree) -> bool:
+    """Whether two tree connects are to the same share, configured as it was."""
+    return one.share.name == other.share.name and one.share.path == other.share.path
 
 
 async def _take_over(request: Request, opened: Open) -> None:
@@ -123,11 +131,13 @@ async def _take_over(request: Request, opened: Open) -> None:
         raise SmbError(NtStatus.USER_SESSION_DELETED)
     durability, former_tree = _of(opened), opened.tree
     durability.advance(DurableEvent.RECONNECT)
-    durability.client_guid = request.connection.client_guid
     engine.handles.came_back(opened)
+    engine.handles.leave(opened)
+    durability.client_guid = request.connection.client_guid
     former_tree.opens.discard(opened)
     opened.file_id = FileId(opened.file_id.persistent, engine.opens.fresh_volatile(session.opens))
     opened.session, opened.tree = session, tree
+    engine.handles.enter(opened)
     session.opens[opened.file_id.volatile] = opened
     tree.opens.add(opened)
     opened.channel_sequence = request.header.channel_sequence

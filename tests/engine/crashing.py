@@ -5,25 +5,34 @@ Knows: what of a machine survives a process: its files.  Must not know: what a t
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
+from typing import Any
 
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine import Engine
 from smbd_uring.filesystem import PosixFilesystem
-from smbd_uring.ports import CloseHandle, ShareFlags
+from smbd_uring.ports import CloseHandle, Effect, ShareFlags
 from tests.engine.companions import WRITABLE, share
 from tests.engine.servers import SERVER_GUID, SimulatedServer
+from tests.sim.companion import ScriptedCompanion
 from tests.sim.driver import SimulatedDriver
+from tests.sim.kernel import Kernel
 
 STATE = "/state"
 CA = "vm"
 """A share that is continuously available."""
 
-_DEAD: list[Engine] = []
-"""Killed ones: collected, their coroutines would be given the chance to clean up that no killed process has."""
-
 CONFIG = EngineConfig(SERVER_GUID, persistent_handles=True, journal_directory=STATE)
+
+
+class NoKernel(Kernel):
+    """What a killed process has."""
+
+    def perform(self, effect: Effect[Any]) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 class CrashingServer(SimulatedServer):
@@ -41,12 +50,10 @@ class CrashingServer(SimulatedServer):
     def crash(self) -> None:
         """`kill -9`, and a new server on the same disk; nothing is answered in between."""
         kernel = self.world.kernel
+        self._let_run_out()
         for handle in list(kernel.open_files):
             kernel.perform(CloseHandle(handle))
         kernel.watches.clear()
-        for wire in self.driver.wires.values():
-            wire.drop()
-        _DEAD.append(self.engine)
         now = self.driver.now
         self.driver = SimulatedDriver(self.driver.seed + 1, kernel, self.companion)
         self.driver.now = now
@@ -54,6 +61,14 @@ class CrashingServer(SimulatedServer):
         self.driver.engine = self.engine
         self._clients.clear()
         self._start()
+
+    def _let_run_out(self) -> None:
+        """Nothing that the killed process does reaches the machine any more; what is left of it comes to its end."""
+        self.driver.kernel = NoKernel()
+        self.driver.companion = ScriptedCompanion(away=True)
+        for wire in list(self.driver.wires.values()):
+            self.driver.client_closed(wire)
+        self.driver.run_until_idle()
 
     def journal(self) -> bytes:
         """The journal as it is on disk."""

@@ -384,3 +384,11 @@ def test_with_another_key_it_is_somebody_elses(
     client = server.client()
     created(client, v2(), *first)
     assert create(client, v2(), *second, flags=REPLAY).status == NtStatus.ACCESS_DENIED
+
+
+def test_who_may_only_read_the_share_by_now_does_not_get_a_handle_that_writes(server: TestedServer) -> None:
+    file_id = left(server, V1)
+    server.companion.shares["data"].flags |= ShareFlags.READONLY
+    assert create(server.client(), again(file_id)).status == NtStatus.ACCESS_DENIED
+    server.companion.shares["data"].flags &= ~ShareFlags.READONLY
+    assert create(server.client(), again(file_id)).status == 0
