@@ -167,7 +167,7 @@ async def wait(request: Request, holders: list[Holder]) -> None:
     SmbError: CANCELLED by the client, or since its tree, session or connection ended.
     """
     tree, connection = request.tree_of(), request.connection
-    if tree.closing or connection.is_closed:
+    if tree.closing or request.is_given_up:
         raise SmbError(NtStatus.CANCELLED)
     if any(not holder.state.is_breaking or not holder.opens for holder in holders):
         return  # it came down since the caller looked

@@ -50,6 +50,7 @@ async def create_as_wished(
             return again
         key = request.connection.client_guid, wish.request_v2.create_guid
         request.engine.handles.pending.add(key)
+        request.may_be_told_again = True
     try:
         if wish.app_instance_id is not None:
             await supersede(request, body, wish)

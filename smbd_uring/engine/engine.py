@@ -308,7 +308,7 @@ class Engine:
             if timer is not None:
                 timer.cancel()
         for request in list(connection.requests.values()) + list(connection.async_requests.values()):
-            if request.cancel is not None:
+            if request.cancel is not None and request.is_given_up:
                 request.cancel()
 
     async def _close_sessions(self, connection: Connection) -> None:

@@ -67,8 +67,8 @@ class Request:
     """
 
     __slots__ = (
-        "async_id", "cancel", "chain", "charge", "cleanup", "connection", "engine", "header", "message", "opened",
-        "related", "sequence_moves", "session", "signed", "tree",
+        "async_id", "cancel", "chain", "charge", "cleanup", "connection", "engine", "header", "may_be_told_again",
+        "message", "opened", "related", "sequence_moves", "session", "signed", "tree",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +90,8 @@ class Request:
         self.opened: Open | None = None
         self.sequence_moves = 0
         """`Open.sequence_moves` when the request began to use the open."""
+        self.may_be_told_again = False
+        """Whether the client can ask for the answer on another connection."""
         self.async_id = 0
         self.cancel: Callable[[], None] | None = None
         self.cleanup: Callable[[], None] = _nothing
@@ -98,6 +100,14 @@ class Request:
     def is_last_of_chain(self) -> bool:
         """Whether nothing follows it in its compound."""
         return self.header.next_command == 0
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody will hear the answer: its connection is gone, and its session cannot be asked on another."""
+        if not self.connection.is_closed:
+            return False
+        session = self.session
+        return session is None or not self.may_be_told_again or all(each.is_closed for each in session.channels)
 
     @property
     def command_name(self) -> str:

@@ -32,6 +32,7 @@ from smbd_uring.wire.durable_contexts import (
     encode_durable_request,
 )
 from smbd_uring.wire.fscc import RenameInformation
+from smbd_uring.wire.header import Header
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from tests.engine.conftest import MakeServer
@@ -392,3 +393,37 @@ def test_who_may_only_read_the_share_by_now_does_not_get_a_handle_that_writes(se
     assert create(server.client(), again(file_id)).status == NtStatus.ACCESS_DENIED
     server.companion.shares["data"].flags &= ~ShareFlags.READONLY
     assert create(server.client(), again(file_id)).status == 0
+
+
+# --- with several connections ---
+
+
+def test_a_create_that_waits_survives_its_connection_while_the_session_does(server: TestedServer) -> None:
+    holder = server.client(user="bert")
+    held = created(holder, share=SHARE_ALL)
+    first = server.client()
+    second = server.connect()
+    assert second.negotiate().status == 0
+    assert first.session is not None
+    assert second.bind(first.session, "anna", "secret").status == 0
+    second.tree_id = first.tree_id
+    built = _durable_message()
+    (waiting,) = first.send(built)
+    first.wait_for_interim(waiting)
+    first.transport.close()
+    server.settle(lambda engine: len(engine.connections) == 2)
+    assert second.ask(_durable_message(REPLAY)).status == NtStatus.FILE_NOT_AVAILABLE
+    assert Header.decode(memoryview(holder.receive_frame())).command == Command.OPLOCK_BREAK
+    assert holder.close(held.file_id).status == 0
+    server.settle(lambda engine: not engine.handles.pending)
+    answer = second.ask(_durable_message(REPLAY)).expect(CreateResponse)
+    assert answer.oplock_level == BATCH
+    assert second.write(answer.file_id, b"data").status == 0
+
+
+def _durable_message(flags: int = 0) -> Message:
+    body = CreateRequest(
+        requested_oplock_level=BATCH, desired_access=AccessMask.FILE_ALL_ACCESS, share_access=SHARE_ALL,
+        create_disposition=OPEN, name="file", contexts=[v2()],
+    )  # fmt: skip
+    return Message(Command.CREATE, body.encode(), flags=flags, credits=8)
