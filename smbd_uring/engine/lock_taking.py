@@ -69,6 +69,9 @@ async def take_or_wait(request: Request, opened: Open, lock: Lock) -> None:
             _check_may_wait(request, locks)
         waiting, place = Waiting(lock), len(locks.waiting)
         while outcome is not Outcome.TAKEN:
+            if opened.closing or request.connection.is_closed:
+                # Who waited was told already; nobody would tell this one.
+                raise SmbError(NtStatus.RANGE_NOT_LOCKED if opened.closing else NtStatus.CANCELLED)
             waiting.rests = outcome is Outcome.HELD_LOCALLY
             locks.waiting.insert(place, waiting)
             await _wait(request, opened, locks, waiting, delay_s)

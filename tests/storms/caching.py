@@ -86,6 +86,8 @@ class Cache:
     flushing: Arrival[None] | None = None
     breaking: Arrival[None] | None = None
     breaks_taken: int = 0
+    settled: int = 0
+    """Moves when the server says that no break is under way, whatever was not acknowledged."""
     unsettled_since: float | None = None
     """When the break was sent that is not acknowledged yet.  Until it is the server takes more away without a word."""
 

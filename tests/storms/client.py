@@ -203,6 +203,9 @@ class StormClient:
                 cache.observers.pop(block, None)
             return
         cache.lose_delayed(block, writes)
+        if block not in cache.delayed:
+            cache.blocks.pop(block, None)
+            cache.versions[block] += 1
         if reply.status not in (*ENDED, NtStatus.FILE_LOCK_CONFLICT, NtStatus.CANCELLED):
             self.history.unexpected.append(f"{self.who}: a delayed write was answered {reply.status!r}")
 
@@ -240,7 +243,7 @@ class StormClient:
         if behaviour in ("late", "never", "less"):
             state = 0
         cache.last_break_to, cache.breaks_taken = state, (taken := cache.breaks_taken + 1)
-        inode = cache.opens[0].inode if cache.opens else 0
+        inode, settled = cache.opens[0].inode if cache.opens else 0, cache.settled
         if must_answer:
             cache.unsettled_since = min(sent_at, cache.unsettled_since or sent_at)
         lost, cache.state = cache.state & ~state, cache.state & state
@@ -250,8 +253,11 @@ class StormClient:
         before, cache.breaking = cache.breaking, done
 
         def overtaken() -> bool:
-            """What is late must not be taken for the answer to a later break."""
-            return behaviour == "late" and (cache.state != 0 or cache.breaks_taken != taken)
+            """What is late must not be taken for the answer to a later break, nor what is about a lease that went with
+            its last open for one about the next of its key."""
+            return cache.settled != settled or (
+                behaviour == "late" and (cache.state != 0 or cache.breaks_taken != taken)
+            )
 
         try:
             if before is not None:

@@ -222,6 +222,9 @@ def _granted(client: StormClient, cache: Cache, created: CreateResponse, inode: 
             if told is not None:  # it came when the last open was being closed, and is answered now
                 state &= told
                 client.background.append(start(client.take_break(cache, told, True, client.now)))
+        elif cache.unsettled_since is not None:
+            cache.settled += 1
+            cache.unsettled_since = None
         cache.state = state
     if not cache.state & R:
         cache.forget()

@@ -206,8 +206,9 @@ class _Maker:
             name = chance.choice(FOLDERS)
         elif kind == Kind.RENAME:
             name = chance.choice(NAMES)
+        waits = kind == Kind.LOGOFF or (kind not in BEHIND and chance.random() < self._waits)
         return Operation(
-            number, client, kind, delay, kind not in BEHIND and chance.random() < self._waits, slot, name,
+            number, client, kind, delay, waits, slot, name,
             chance.randrange(self._blocks), chance.randint(1, BLOCKS), chance.random() < 0.6,
             chance.choice(self._accesses),
             chance.choice(self._shares), chance.choice(DISPOSITIONS), DELETE_ON_CLOSE if chance.random() < 0.05 else 0,
