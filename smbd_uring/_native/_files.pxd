@@ -7,6 +7,8 @@ from smbd_uring._native._connection cimport Device, Grant
 cdef int64_t monotonic_ns() noexcept nogil
 # Whether calls on the descriptor's file system may be made by the plane's own thread.
 cdef bint is_on_local_file_system(int descriptor) noexcept nogil
+# Whether somebody holds a lock on a range of the file through another open file.
+cdef bint is_locked_elsewhere(int descriptor) noexcept nogil
 # Up to `length` bytes at `offset`, fewer only at the file's end.  -EAGAIN: this would have to wait for a device.
 cdef int64_t read_now(Grant *grant, uint8_t *into, uint32_t length, uint64_t offset) noexcept nogil
 # 0 once all of it is written.  -EAGAIN: this might have to wait.

@@ -42,6 +42,21 @@ cdef extern from "<sys/vfs.h>" nogil:
         long f_type
     int fstatfs(int descriptor, statfs_result *into)
 
+cdef extern from "<fcntl.h>" nogil:
+    struct flock:
+        short l_type
+        short l_whence
+        int64_t l_start
+        int64_t l_len
+        int l_pid
+    int fcntl(int descriptor, int command, ...)
+    int F_WRLCK
+    int F_UNLCK
+
+cdef enum:
+    # F_OFD_GETLK, the same on every architecture; the C library hides it without _GNU_SOURCE.
+    OFD_GETLK = 36
+
 cdef enum:
     # cachestat, 6.5 and later; the number is the same on every architecture.
     SYS_CACHESTAT = 451
@@ -84,6 +99,13 @@ cdef bint is_on_local_file_system(int descriptor) noexcept nogil:
         if found.f_type == LOCAL_FILE_SYSTEMS[index]:
             return True
     return False
+
+
+cdef bint is_locked_elsewhere(int descriptor) noexcept nogil:
+    cdef flock wanted
+    memset(&wanted, 0, sizeof(wanted))
+    wanted.l_type = <short>F_WRLCK
+    return fcntl(descriptor, OFD_GETLK, &wanted) == 0 and wanted.l_type != F_UNLCK
 
 
 cdef int64_t read_now(Grant *grant, uint8_t *into, uint32_t length, uint64_t offset) noexcept nogil:

@@ -18,7 +18,7 @@ from smbd_uring._native._connection cimport (
     pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock, session_free,
 )
 from smbd_uring._native._crypto cimport sealing_key_new, signing_key_new
-from smbd_uring._native._files cimport is_on_local_file_system
+from smbd_uring._native._files cimport is_locked_elsewhere, is_on_local_file_system
 from smbd_uring._native._window cimport window_grant, window_take
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -255,6 +255,11 @@ cdef class PlaneConnection:
         if not added:
             free(grant)
             raise MemoryError
+
+    def is_locked(self, int descriptor, uint64_t number):
+        """Whether another open file holds a lock on some of this one; False where asking might take long."""
+        cdef Device *device = device_of(self.connection.plane, number, descriptor)
+        return device is not NULL and device.is_local and is_locked_elsewhere(descriptor)
 
     def revoke(self, uint64_t volatile_id):
         """Begin no further operation on an open.  False: some are under way, DRAINED tells when they are done."""

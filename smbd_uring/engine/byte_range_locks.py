@@ -23,9 +23,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from smbd_uring.engine.scheduler import Parking, Scheduler, Turns
+
 if TYPE_CHECKING:
-    from smbd_uring.engine.opens import Open
-    from smbd_uring.engine.scheduler import Parking, Turns
+    from smbd_uring.engine.opens import File, Open
 
 OFFSETS = 1 << 64
 """Every offset is below."""
@@ -90,20 +91,22 @@ class FileLocks:
     to this table, which is not let go of before.
     """
 
-    __slots__ = ("_exclusive_of", "_shared_of", "held", "turns", "users", "waiting")
+    __slots__ = ("_exclusive_of", "_shared_of", "held", "is_shared_with_local_programs", "turns", "users", "waiting")
 
     def __init__(self, turns: Turns) -> None:
         self.held: list[Lock] = []
         self.waiting: list[Waiting] = []
         self.turns = turns
         self.users = 0
+        self.is_shared_with_local_programs = False
+        """Whether a local program was seen to hold a lock on the file: READ and WRITE have to ask the kernel, too."""
         self._exclusive_of: Counter[Open] = Counter()
         self._shared_of: Counter[Open] = Counter()
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody holds a lock, waits for one or is about to."""
-        return not self.held and not self.waiting and not self.users
+        return not (self.held or self.waiting or self.users or self.is_shared_with_local_programs)
 
     def conflicts(self, wanted: Lock) -> bool:
         """Whether a lock that is held is in the way of another."""
@@ -115,20 +118,20 @@ class FileLocks:
 
     def refuses_read(self, opened: Open, wanted: ByteRange) -> bool:
         """Whether an open must not read these bytes now."""
-        return self.may_refuse_reads(opened) and any(
+        return any(
             lock.is_exclusive and lock.owner is not opened and lock.range.overlaps(wanted) for lock in self.held
         )
 
     def refuses_write(self, opened: Open, wanted: ByteRange) -> bool:
         """Whether an open must not change these bytes now."""
-        return self.may_refuse_writes(opened) and any(
+        return any(
             not (lock.is_exclusive and lock.owner is opened) and lock.range.overlaps(wanted) for lock in self.held
         )
 
     def may_refuse_reads(self, opened: Open) -> bool:
         """Whether there are bytes that an open must not read."""
         others = len(self._exclusive_of) - (opened in self._exclusive_of)
-        return others > 0
+        return others > 0 or self.is_shared_with_local_programs
 
     def may_refuse_writes(self, opened: Open) -> bool:
         """Whether there are bytes that an open must not change."""
@@ -194,3 +197,16 @@ class FileLocks:
         for waiting in let_in:
             if waiting.entered is not None:
                 waiting.entered.wake()
+
+
+def table_of(file: File, scheduler: Scheduler) -> FileLocks:
+    """The locks of a file, made when there were none."""
+    if file.locks is None:
+        file.locks = FileLocks(Turns(scheduler))
+    return file.locks
+
+
+def drop_if_empty(file: File) -> None:
+    """Nothing may be left to be kept."""
+    if file.locks is not None and file.locks.is_empty:
+        file.locks = None

@@ -16,6 +16,7 @@ from __future__ import annotations
 from stat import S_ISGID, S_ISUID
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine.byte_range_locks import table_of
 from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.ports import Drained, GrantOperation
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
     from smbd_uring.engine.opens import File, Open
     from smbd_uring.engine.session import Session
+    from smbd_uring.ports import PlaneConnection
 
 
 NOTHING = GrantOperation(0)
+DATA_RIGHTS = READ_RIGHTS | WRITE_RIGHTS
 NO_CHANNEL_SEQUENCE = -1
 """For a data plane: the field means nothing before 3.0."""
 
@@ -144,12 +147,24 @@ def grant(engine: Engine, opened: Open) -> None:
         return
     if opened.served_on:
         return
+    _look_for_local_locks(engine, opened, session.connection.plane)
     opened.granted_operations = operations_of(opened)
     if opened.granted_operations:
         for connection in session.channels:
             _grant_on(opened, session, connection)
         if not opened.served_on:
             opened.granted_operations = NOTHING
+
+
+def _look_for_local_locks(engine: Engine, opened: Open, plane: PlaneConnection) -> None:
+    """Once an open, as far as it is not known: see whether a local program has locked some of the file."""
+    if opened.knows_local_locks or opened.file.locks is not None or not opened.granted_access & DATA_RIGHTS:
+        return
+    assert opened.handle is not None
+    opened.knows_local_locks = True
+    if plane.is_locked(opened.handle, opened.facts.status.device):
+        table_of(opened.file, engine.scheduler).is_shared_with_local_programs = True
+        engine.scheduler.start(reconsider(engine, opened.file))  # others were granted it before
 
 
 def _grant_on(opened: Open, session: Session, connection: Connection) -> None:

@@ -13,6 +13,11 @@ holds there.  What the kernel cannot say is kept by the engine alone, and client
 
 Between opens of this server the kernel never sees a conflict that the engine did not: what overlaps there overlaps
 here.  Anything in the way is therefore a local program's, or another machine's.
+
+READ and WRITE ask for local programs' locks as Samba does with `strict locking = auto`: not where that would cost a
+client that is alone.  An open, or else its first READ or WRITE, looks whether there is any, and so does every LOCK;
+from then on data planes leave the file to the engine, which asks the kernel each time, until there is none.
+A lock that a local program takes while clients' data planes serve the file keeps other LOCKs away, not their data.
 """
 
 from __future__ import annotations
@@ -22,12 +27,14 @@ import logging
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.byte_range_locks import ByteRange
-from smbd_uring.ports import Handle, RangeLock, SetRangeLock
+from smbd_uring.engine import grants
+from smbd_uring.engine.byte_range_locks import ByteRange, drop_if_empty, table_of
+from smbd_uring.ports import CheckRangeLock, Handle, RangeLock, SetRangeLock
 
 if TYPE_CHECKING:
     from smbd_uring.engine.byte_range_locks import FileLocks
-    from smbd_uring.engine.opens import Open
+    from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.opens import File, Open
 
 log = logging.getLogger("smbd.fs")
 
@@ -48,6 +55,40 @@ async def settle(opened: Open, locks: FileLocks, changed: ByteRange) -> bool:
         if opened.handle is not None and not await _set(opened.handle, start, end - start, kind):
             return False
     return True
+
+
+async def look(engine: Engine, opened: Open, wanted: ByteRange, kind: RangeLock) -> bool:
+    """Whether a local program's lock keeps these bytes from being read (`kind` SHARED) or written (EXCLUSIVE).
+
+    When it is known that no local program holds any, the kernel is not asked.
+    """
+    locks, handle = opened.file.locks, opened.handle
+    if handle is None or (opened.knows_local_locks and (locks is None or not locks.is_shared_with_local_programs)):
+        return False
+    if locks is None or not locks.held:  # any lock there is is a local program's
+        is_shared = await _is_locked(handle, _EVERYTHING, RangeLock.EXCLUSIVE)
+        opened.knows_local_locks = True
+        await _is_shared(engine, opened.file, is_shared)
+        if not is_shared:
+            return False
+    return await _is_locked(handle, wanted, kind)
+
+
+async def _is_shared(engine: Engine, file: File, is_shared: bool) -> None:
+    if (file.locks is not None and file.locks.is_shared_with_local_programs) == is_shared:
+        return
+    table_of(file, engine.scheduler).is_shared_with_local_programs = is_shared
+    drop_if_empty(file)
+    await grants.reconsider(engine, file)
+
+
+async def _is_locked(handle: Handle, wanted: ByteRange, kind: RangeLock) -> bool:
+    try:
+        return await CheckRangeLock(handle, wanted.offset, wanted.length, kind)
+    except OSError as error:
+        if error.errno in _NO_LOCKS_HERE:
+            return False
+        raise
 
 
 async def let_go(opened: Open) -> None:

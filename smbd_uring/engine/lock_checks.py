@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine import local_locks
 from smbd_uring.engine.byte_range_locks import ByteRange
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.scheduler import Parking
+from smbd_uring.ports import RangeLock
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -34,24 +36,26 @@ class WriteUnderWay:
         self.waiting: list[Parking] = []
 
 
-def check_read(opened: Open, offset: int, length: int) -> None:
-    """SmbError(FILE_LOCK_CONFLICT) when somebody else's lock keeps these bytes from being read.  No bytes are always
-    free."""
+async def check_read(engine: Engine, opened: Open, offset: int, length: int) -> None:
+    """SmbError(FILE_LOCK_CONFLICT) when a lock keeps these bytes from being read.  No bytes are always free."""
+    if not length:
+        return
+    wanted = ByteRange(offset, length)
+    if await local_locks.look(engine, opened, wanted, RangeLock.SHARED):
+        raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
     locks = opened.file.locks
-    if locks is not None and length and locks.refuses_read(opened, ByteRange(offset, length)):
+    if locks is not None and locks.refuses_read(opened, wanted):
         raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
 
 
-def check_write(opened: Open, offset: int, length: int) -> None:
-    """SmbError(FILE_LOCK_CONFLICT) when a lock keeps these bytes from being changed.  No bytes are always free."""
-    locks = opened.file.locks
-    if locks is not None and length and locks.refuses_write(opened, ByteRange(offset, length)):
+async def begin_write(engine: Engine, opened: Open, offset: int, length: int) -> WriteUnderWay:
+    """These bytes are about to be written, `length` not 0.  SmbError(FILE_LOCK_CONFLICT) when a lock keeps them."""
+    wanted = ByteRange(offset, length)
+    if await local_locks.look(engine, opened, wanted, RangeLock.EXCLUSIVE):
         raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
-
-
-def begin_write(opened: Open, offset: int, length: int) -> WriteUnderWay:
-    """As `check_write`; the bytes are about to be written."""
-    check_write(opened, offset, length)
+    locks = opened.file.locks
+    if locks is not None and locks.refuses_write(opened, wanted):
+        raise SmbError(NtStatus.FILE_LOCK_CONFLICT)
     write = WriteUnderWay(opened, offset, length)
     opened.file.writes.append(write)
     return write

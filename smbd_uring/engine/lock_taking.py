@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 from smbd_uring import limits
 from smbd_uring.engine import grants, local_locks
-from smbd_uring.engine.byte_range_locks import ByteRange, FileLocks, Lock, Waiting
+from smbd_uring.engine.byte_range_locks import ByteRange, FileLocks, Lock, Waiting, drop_if_empty, table_of
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.lock_checks import writes_ended
-from smbd_uring.engine.scheduler import Parking, Turns
+from smbd_uring.engine.scheduler import Parking
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -158,16 +158,13 @@ def end_waiting(opened: Open) -> None:
 @contextmanager
 def _table(engine: Engine, file: File) -> Iterator[FileLocks]:
     """The file's locks, for as long as somebody needs them."""
-    locks = file.locks
-    if locks is None:
-        locks = file.locks = FileLocks(Turns(engine.scheduler))
+    locks = table_of(file, engine.scheduler)
     locks.users += 1
     try:
         yield locks
     finally:
         locks.users -= 1
-        if locks.is_empty:
-            file.locks = None
+        drop_if_empty(file)
 
 
 def _check_room(opened: Open, locks: FileLocks, wishes: Sequence[Lock]) -> None:
@@ -189,22 +186,29 @@ def _check_may_wait(request: Request, locks: FileLocks) -> None:
 
 
 async def _make_real(engine: Engine, opened: Open, locks: FileLocks, entered: Sequence[Lock]) -> bool:
-    """Let locks that were entered mean something.  False, and they are gone, when a local program is in the way."""
-    taken = False
+    """Let locks that were entered mean something.  False, and they are gone, when a local program is in the way.
+    OSError, and they are gone, when the kernel fails."""
+    failure: OSError | None = None
+    taken = True
+    await grants.reconsider(engine, opened.file)
+    for lock in entered:
+        await writes_ended(engine, lock)
     try:
-        await grants.reconsider(engine, opened.file)
         for lock in entered:
-            await writes_ended(engine, lock)
-        taken = all([await local_locks.settle(opened, locks, lock.range) for lock in entered])
-    finally:
-        if not taken:
-            for lock in entered:
-                locks.remove(lock)
-    if not taken:
-        await _settle_all(opened, locks, entered)
-        locks.let_in()
-        await grants.reconsider(engine, opened.file)
-    return taken
+            taken = taken and await local_locks.settle(opened, locks, lock.range)
+    except OSError as error:
+        failure = error
+    if taken and failure is None:
+        return True
+    locks.is_shared_with_local_programs |= failure is None
+    for lock in entered:
+        locks.remove(lock)
+    await _settle_all(opened, locks, entered)
+    locks.let_in()
+    await grants.reconsider(engine, opened.file)
+    if failure is not None:
+        raise failure
+    return False
 
 
 async def _settle_all(opened: Open, locks: FileLocks, changed: Sequence[Lock]) -> None:

@@ -128,9 +128,10 @@ class Open:
     __slots__ = (
         "busy", "changes_at_close", "channel_sequence", "closed", "closing", "components", "create_options",
         "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "found", "granted_access",
-        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_ready", "listing",
-        "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease", "position",
-        "sequence_moves", "served_on", "session", "share_access", "tree", "waiting_for_close", "watcher",
+        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_ready",
+        "knows_local_locks", "listing", "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests",
+        "parent_lease", "position", "sequence_moves", "served_on", "session", "share_access", "tree",
+        "waiting_for_close", "watcher",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +162,8 @@ class Open:
         self.waiting_for_close: list[Parking] = []
         self.listing: Listing | None = None
         self.listing_turns: Turns | None = None
+        self.knows_local_locks = False
+        """Whether somebody has looked for locks of local programs since it was opened."""
         self.lock_requests: set[Request] = set()
         """LOCKs that wait for a range of bytes."""
         self.lock_sequences: dict[int, int] = {}

@@ -84,6 +84,10 @@ class PlaneConnection(Protocol):
         have this ChannelSequence and are no replay; a negative one asks for neither.  The descriptor stays open until
         the grant is revoked and drained."""
 
+    def is_locked(self, descriptor: int, device: int) -> bool:
+        """Whether somebody holds a byte-range lock on an open file through another open file.  Asked of the kernel at
+        once, and only where it answers at once: on other file systems the result is False."""
+
     def revoke(self, volatile_id: int) -> bool:
         """Begin no further operation on an open.  False: some are under way; await `Drained`."""
 

@@ -23,9 +23,12 @@ from smbd_uring.ports import (
     AskTree,
     AwaitChanges,
     Buffer,
+    CheckRangeLock,
     CompanionUnavailable,
     Drained,
     Effect,
+    Handle,
+    RangeLock,
     ReadAt,
     StopAwaitingChanges,
     Synchronize,
@@ -351,7 +354,13 @@ class SimulatedDriver:
             waiting = sum(len(segment.view) - segment.sent for segment in wire.to_client)
             return waiting, wire.bytes_sent
 
-        return World(self._perform_for_plane, send, hand_over, lambda volatile: self._drained(number, volatile), unsent)
+        def is_locked(handle: Handle) -> bool:
+            return bool(self.kernel.perform(CheckRangeLock(handle, 0, 1 << 63, RangeLock.EXCLUSIVE)))
+
+        return World(
+            self._perform_for_plane, send, hand_over, lambda volatile: self._drained(number, volatile), unsent,
+            is_locked,
+        )  # fmt: skip
 
     def _perform_for_plane(self, effect: Effect[Any], then: Callable[[Any, OSError | None], None]) -> None:
         def perform() -> None:

@@ -67,6 +67,7 @@ class World:
     """A frame for the engine: its bytes, whether its ids are taken, what is frozen."""
     drained: Callable[[int], None]
     unsent: Callable[[], tuple[int, int]]
+    is_locked: Callable[[Handle], bool]
 
 
 class SimulatedPlane(CreditWindow):
@@ -132,6 +133,10 @@ class SimulatedPlane(CreditWindow):
         self._grants[volatile_id] = Grant(
             persistent_id, volatile_id, session_id, tree_id, Handle(descriptor), operations, channel_sequence
         )
+
+    def is_locked(self, descriptor: int, device: int) -> bool:
+        """`ports.PlaneConnection.is_locked`."""
+        return self._world.is_locked(Handle(descriptor))
 
     def revoke(self, volatile_id: int) -> bool:
         """`ports.PlaneConnection.revoke`."""

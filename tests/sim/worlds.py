@@ -6,12 +6,13 @@ Knows: how to prepare and inspect files behind the tested code's back.  Must not
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from smbd_uring.loop import syscalls
-from smbd_uring.ports import CloseHandle, Credentials, Effect, Handle, OpenAt
+from smbd_uring.ports import CheckRangeLock, CloseHandle, Credentials, Effect, Handle, OpenAt, RangeLock, SetRangeLock
+from tests.sim import lock_calls
 from tests.sim.kernel import Kernel, run_effects
 
 Answer = TypeVar("Answer")
@@ -35,6 +36,8 @@ class World(Protocol):
     def data(self, path: str) -> bytes: ...
     def mode(self, path: str) -> int: ...
     def owner(self, path: str) -> int: ...
+    def hold_range(self, path: str, offset: int, length: int, is_exclusive: bool) -> Callable[[], None]: ...
+    def is_range_free(self, path: str, offset: int, length: int, for_writing: bool) -> bool: ...
 
 
 class CountingOpens:
@@ -119,6 +122,21 @@ class SimulatedWorld(CountingOpens):
     def owner(self, path: str) -> int:
         return self.kernel.node(f"/share/{path}").uid
 
+    def hold_range(self, path: str, offset: int, length: int, is_exclusive: bool) -> Callable[[], None]:
+        """Lock bytes as a local program does.  Result: what unlocks them."""
+        node, program, kind = self.kernel.node(f"/share/{path}"), object(), _kind(is_exclusive)
+        assert lock_calls.hold(node, program, offset, offset + length, kind), "somebody else has it"
+
+        def release() -> None:
+            lock_calls.hold(node, program, offset, offset + length, RangeLock.NONE)
+
+        return release
+
+    def is_range_free(self, path: str, offset: int, length: int, for_writing: bool) -> bool:
+        """Whether a local program could lock these bytes."""
+        node = self.kernel.node(f"/share/{path}")
+        return not lock_calls.is_in_the_way(node, None, offset, offset + length, _kind(for_writing))
+
 
 class RealWorld(CountingOpens):
     """The machine's own kernel, below `base`/share, beside which lies `base`/outside.  Effects run as system calls;
@@ -173,7 +191,25 @@ class RealWorld(CountingOpens):
     def owner(self, path: str) -> int:
         return (self.share / path).stat().st_uid
 
+    def hold_range(self, path: str, offset: int, length: int, is_exclusive: bool) -> Callable[[], None]:
+        """Lock bytes as a local program does.  Result: what unlocks them."""
+        program = Handle(os.open(self.share / path, os.O_RDWR | os.O_CLOEXEC))
+        assert syscalls.perform(SetRangeLock(program, offset, length, _kind(is_exclusive))), "somebody else has it"
+        return lambda: os.close(program)
+
+    def is_range_free(self, path: str, offset: int, length: int, for_writing: bool) -> bool:
+        """Whether a local program could lock these bytes."""
+        program = Handle(os.open(self.share / path, os.O_RDWR | os.O_CLOEXEC))
+        try:
+            return not syscalls.perform(CheckRangeLock(program, offset, length, _kind(for_writing)))
+        finally:
+            os.close(program)
+
     def _own(self, path: str, mode: int, uid: int) -> None:
         if os.geteuid() == 0:
             os.chown(self.share / path, uid, uid)
         (self.share / path).chmod(mode)
+
+
+def _kind(is_exclusive: bool) -> RangeLock:
+    return RangeLock.EXCLUSIVE if is_exclusive else RangeLock.SHARED

@@ -43,7 +43,7 @@ async def read(request: Request) -> Response:
         raise SmbError(NtStatus.INVALID_PARAMETER if body.channel else NtStatus.ACCESS_DENIED)
     if opened.file.caching is not None:
         await breaks.before(request, opened, Operation.READ)
-    check_read(opened, body.offset, body.length)
+    await check_read(request.engine, opened, body.offset, body.length)
     data = await ReadAt(_handle(opened), body.offset, body.length) if body.length else b""
     if len(data) < body.minimum_count or (body.length and not data):
         raise SmbError(NtStatus.END_OF_FILE)
@@ -70,7 +70,7 @@ async def write(request: Request) -> Response:
         raise SmbError(NtStatus.ACCESS_DENIED)  # the right to append is no right to change what is there
     if opened.file.caching is not None:
         await breaks.before(request, opened, Operation.CHANGE_DATA)
-    written = await _write(opened, handle, offset, body.data) if length else 0
+    written = await _write(request, opened, offset, body.data) if length else 0
     opened.has_written = True
     if opened.file.caching is not None:
         breaks.after(request.engine, opened, Operation.CHANGE_DATA)
@@ -84,10 +84,10 @@ async def write(request: Request) -> Response:
     return Response(WriteResponse(count=written).encode())
 
 
-async def _write(opened: Open, handle: Handle, offset: int, data: Buffer) -> int:
-    under_way = begin_write(opened, offset, len(data))
+async def _write(request: Request, opened: Open, offset: int, data: Buffer) -> int:
+    under_way = await begin_write(request.engine, opened, offset, len(data))
     try:
-        return await WriteAt(handle, offset, data, opened.credentials)
+        return await WriteAt(_handle(opened), offset, data, opened.credentials)
     finally:
         end_write(under_way)
 
