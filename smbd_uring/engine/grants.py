@@ -145,9 +145,9 @@ def grant(engine: Engine, opened: Open) -> None:
     opened.is_ready = True
     if session.connection.plane is None or not engine.config.grants or opened.is_directory or opened.handle is None:
         return
+    _look_for_local_locks(engine, opened, session.connection.plane)
     if opened.served_on:
         return
-    _look_for_local_locks(engine, opened, session.connection.plane)
     opened.granted_operations = operations_of(opened)
     if opened.granted_operations:
         for connection in session.channels:
