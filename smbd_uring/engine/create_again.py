@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from smbd_uring.engine.opens import Open
 
 
+OPLOCK_LEVELS = (OplockLevel.NONE, OplockLevel.II, OplockLevel.EXCLUSIVE, OplockLevel.BATCH)
+"""From less to more, by their numbers as well."""
+
+
 async def create_as_wished(
     request: Request, body: CreateRequest, wish: DurableWish, make: Callable[[], Awaitable[Response]]
 ) -> Response:
@@ -85,8 +89,8 @@ async def _told_again(
     if opened.session is None:
         await resume(request, opened)
     level = level_of(opened)
-    if level != OplockLevel.LEASE:  # whoever asks for less now gets no more
-        level = min(level, body.requested_oplock_level)
+    if level != OplockLevel.LEASE and body.requested_oplock_level in OPLOCK_LEVELS:
+        level = min(level, body.requested_oplock_level)  # whoever asks for less now gets no more
     context = response_v2(durability)
     has_context = context is not None and (durability.is_persistent or level in (OplockLevel.BATCH, OplockLevel.LEASE))
     contexts = [context] if context is not None and has_context else []

@@ -213,9 +213,11 @@ class Engine:
         self.scheduler.run_ready()
 
     async def _recover(self) -> None:
-        if self.journal is not None:
-            await recover(self, self.journal)
-        self.is_ready = True
+        try:
+            if self.journal is not None:
+                await recover(self, self.journal)
+        finally:  # whatever it is that is wrong with former handles: new clients are served
+            self.is_ready = True
 
     @property
     def idle(self) -> bool:

@@ -315,6 +315,6 @@ def test_a_response_is_no_request(client: FileClient) -> None:
 def test_control_codes_are_not_supported_and_not_made_up(client: FileClient) -> None:
     file_id = client.open("file")
     assert client.ioctl(0x0014_0078, file_id=file_id).status == NtStatus.NOT_SUPPORTED
-    assert client.ioctl(0x0014_01FC).status == NtStatus.NOT_SUPPORTED
+    assert client.ioctl(0x0011_0018).status == NtStatus.NOT_SUPPORTED
     assert client.ioctl(0x0006_0194).status == NtStatus.FS_DRIVER_REQUIRED
     assert client.ioctl(0x0014_0078, file_id=FileId(1, 2)).status == NtStatus.FILE_CLOSED
