@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from smbd_uring import limits
 from smbd_uring.engine.folders import Folder, Folders, Path
@@ -35,9 +36,11 @@ from smbd_uring.ports import (
     WatchChanges,
 )
 from smbd_uring.wire.fscc import CompletionFilter, NotifyAction
+from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
+    from smbd_uring.engine.opens import Open
 
 log = logging.getLogger("smbd.fs")
 
@@ -59,6 +62,13 @@ TOO_MANY = (
 )
 
 
+class Moment(NamedTuple):
+    """A time on the engine's clock, which stands still while nothing is waited for, and in files' times."""
+
+    now: float
+    wall_ns: int
+
+
 class FolderWatching:
     """What the kernel tells about folders, as one stream."""
 
@@ -77,31 +87,30 @@ class FolderWatching:
 
     # --- beginning and ending ----------------------------------------------------------------------------------------
 
-    async def begin(self, watcher: Watcher) -> bool:
+    async def begin(self, watcher: Watcher) -> None:
         """Watch the folder of a handle, and what is below it where it watches a tree.  A large tree goes on being
-        walked after this has returned.  Result: False when there are too many folders."""
+        walked after this has returned."""
         handle, contents = watcher.opened.handle, bool(watcher.completion_filter & CONTENTS)
         assert handle is not None
-        since = self._engine.wall_clock() - CLOCK_STEP_NS
+        since = self._moment()
         watch = await self._number(handle, contents)
         if watcher.has_ended:
             await self.end([] if watch is None else [watch])
-            return True
+            return
         folder = self._folders.by_path.get(watcher.path)
         if folder is not None and folder.watch is not None and folder.watch != watch:
             self._folders.displace(folder)
         folder = self._folders.enter(watcher.path)
-        if folder is None:
-            if watch is not None:
-                await self.end([watch])
-            return False
+        if folder is None:  # too many: nothing is heard of it
+            watcher.refuse_all(NtStatus.INSUFFICIENT_RESOURCES)
+            await self.end([] if watch is None else [watch])
+            return
         self._watchers[watcher] = folder
         self._folders.add_watcher(folder, watcher)
         if watch is not None:
             self._watched(folder, watch, contents)
         if watcher.tree:
             self._engine.scheduler.start(self._walk_all(watcher, folder, since))
-        return True
 
     async def end(self, watches: list[int]) -> None:
         """The kernel need not watch these any more."""
@@ -199,6 +208,8 @@ class FolderWatching:
             self._written.forget(folder, name)
             self._tell(folder, ((ADDED, name),), NAME_OF[change.is_directory])
             if change.is_directory:
+                if kind is ChangeKind.MOVED_IN:
+                    self._departed(folder, name, over)  # an empty one that was replaced
                 self._arrived(folder, name, kind is ChangeKind.ADDED, new)
 
     def _renamed(self, change: Change, over: list[int], new: list[tuple[Folder, bool]]) -> None:
@@ -283,91 +294,140 @@ class FolderWatching:
 
     # --- trees -------------------------------------------------------------------------------------------------------
 
-    async def _walk_all(self, watcher: Watcher, folder: Folder, since_ns: int) -> None:
+    def _moment(self) -> Moment:
+        return Moment(self._engine.scheduler.now, self._engine.wall_clock() - CLOCK_STEP_NS)
+
+    async def _walk_all(self, watcher: Watcher, folder: Folder, since: Moment) -> None:
         """Watch a whole tree from its top; when something changed before its turn came, the watcher is told so."""
-        if await self._walk(folder, False, since_ns, watcher):
+        if await self._walk(folder, False, since):
             watcher.lose()
 
     async def _grow(self, folder: Folder, is_new: bool) -> None:
-        """Watch a folder that came below a watched tree, with what is in it."""
-        await self._walk(folder, is_new)
+        """Watch a folder that came below a watched tree, with what is in it.  Of one that was elsewhere before, what is
+        in it is for the clients to look at; when it changed after they were told so they have to look again."""
+        since = None if is_new else self._moment()
+        if await self._walk(folder, is_new, since):
+            for watcher, _ in self._folders.hearers(folder):
+                if watcher.tree:
+                    watcher.lose()
 
-    async def _walk(
-        self, top: Folder, is_new: bool, since_ns: int | None = None, by: Watcher | None = None
-    ) -> bool:
-        """Watch `top` and what is below it.  `is_new`: what is in it is told of.  Result: whether a folder was reached
-        late, after a pause, and has changed since `since_ns`."""
+    async def _walk(self, top: Folder, is_new: bool, since: Moment | None) -> bool:
+        """Watch `top` and what is below it.  `is_new`: what is in it is told of.  Result: whether one of the folders
+        may have changed between `since` and when it was watched."""
         pending, count, is_late = deque([top]), 0, False
         while pending:
             folder = pending.popleft()
-            watcher = by if by is not None and not by.has_ended else self._tree_watcher(folder)
-            if watcher is None or folder.is_gone:
-                continue
-            late_ns = since_ns if count > limits.FOLDERS_PER_TURN else None
-            below, has_changed = await self._look_into(folder, watcher, is_new, late_ns)
+            below, has_changed = await self._look_into(folder, is_new, since)
+            pending += below
             is_late |= has_changed
-            for name in below:
-                child = None if folder.is_gone else self._folders.enter((*folder.path, name))
-                if child is not None:
-                    pending.append(child)
             count += 1
             if count % limits.FOLDERS_PER_TURN == 0:
                 await self._engine.scheduler.sleep(limits.FOLDERS_PAUSE_S)
         return is_late
 
-    def _tree_watcher(self, folder: Folder) -> Watcher | None:
-        return next((watcher for watcher, _ in self._folders.hearers(folder) if watcher.tree), None)
+    async def _look_into(self, folder: Folder, is_new: bool, since: Moment | None) -> tuple[list[Folder], bool]:
+        """Watch one folder and read it.  Result: the folders in it; whether it may have changed since then.
 
-    async def _look_into(
-        self, folder: Folder, watcher: Watcher, is_new: bool, since_ns: int | None
-    ) -> tuple[list[str], bool]:
-        """Watch one folder and read it.  Result: the folders in it that have to be looked into; whether it changed
-        since then."""
+        It is found by its path, which somebody may change at that moment: what was found counts when the kernel's word
+        up to then does not say so.
+        """
         contents = any(one.completion_filter & CONTENTS for one, _ in self._folders.hearers(folder))
-        if folder.is_walked and folder.contents >= contents:
+        if folder.missed is not None or (folder.is_walked and folder.contents >= contents):
             return [], False
-        opened, root = watcher.opened, watcher.opened.tree.root
-        if root is None or opened.handle is None or opened.closing or folder.path[: len(watcher.path)] != watcher.path:
-            return [], False
-        has_changed = False
+        was_watched = folder.watch is not None
+        is_new &= not was_watched
+        folder.is_walked, folder.missed = True, []
+        while not folder.is_gone:
+            moves = folder.moves
+            found = await self._watch_and_read(folder, contents)
+            await self.catch_up()
+            if folder.is_gone:
+                break
+            if folder.moves == moves or folder.watchers:
+                if found is not None:
+                    below = await self._take_over(folder, found[0], is_new)
+                    is_late = folder.watch is not None and not was_watched
+                    return below, is_late and self._has_changed(found[1], since)
+                if not folder.watchers:
+                    await self.end(self._folders.remove_tree(folder))
+                break
+            folder.missed = []
+            await self.end(self._folders.unwatch(folder))
+        folder.missed = None
+        return [], False
+
+    def _has_changed(self, changed_ns: int, since: Moment | None) -> bool:
+        """Whether something waited since then, and the folder changed meanwhile."""
+        return since is not None and self._engine.scheduler.now > since.now and changed_ns >= since.wall_ns
+
+    async def _watch_and_read(self, folder: Folder, contents: bool) -> tuple[list[DirectoryEntry], int] | None:
+        """Result: what is in a folder, and when that changed, in nanoseconds; None when it cannot be opened."""
+        if folder.watchers:
+            opened = next(iter(folder.watchers)).opened
+            return await self._using(opened, lambda handle: self._read(folder, handle, contents))
+        watcher = self._tree_watcher(folder)
+        if watcher is None:
+            return None
+        return await self._using(watcher.opened, lambda top: self._open_and_read(folder, watcher, top, contents))
+
+    async def _using(
+        self, opened: Open, use: Callable[[Handle], Awaitable[tuple[list[DirectoryEntry], int]]]
+    ) -> tuple[list[DirectoryEntry], int] | None:
+        """Use a client's handle, which is not closed meanwhile."""
+        if opened.handle is None or opened.closing:
+            return None
         opened.busy += 1
         try:
-            relative = folder.path[len(watcher.path) :]
-            handle = await self._engine.filesystem.open_folder(root, opened.handle, relative)
-            try:
-                if is_new and folder.watch is None:
-                    folder.missed = []
-                await self._watch(folder, handle, contents)
-                entries = await self._engine.filesystem.list_names(handle)
-                if since_ns is not None:
-                    has_changed = (await Stat(handle)).modified_ns >= since_ns
-            finally:
-                await CloseHandle(handle)
+            return await use(opened.handle)
         except OSError as error:
-            log.debug("%s is not watched: %s", "/".join(folder.path), error)
-            entries = []
+            log.debug("a folder is not watched: %s", error)
+            return None
         finally:
             opened.release()
-        if folder.missed is not None:
-            await self._tell_of_contents(folder, entries)
-        folder.is_walked = True
-        return [text_of(entry.name) for entry in entries if entry.kind == DT_DIR], has_changed
 
-    async def _tell_of_contents(self, folder: Folder, entries: list[DirectoryEntry]) -> None:
-        """A folder is new: tell of what is in it and was not told of, then of what happened since."""
-        await self.catch_up()  # so that all that is in `entries` and was told by the kernel has come
+    async def _open_and_read(
+        self, folder: Folder, watcher: Watcher, top: Handle, contents: bool
+    ) -> tuple[list[DirectoryEntry], int]:
+        root = watcher.opened.tree.root
+        assert root is not None
+        handle = await self._engine.filesystem.open_folder(root, top, folder.path[len(watcher.path) :])
+        try:
+            return await self._read(folder, handle, contents)
+        finally:
+            await CloseHandle(handle)
+
+    async def _read(self, folder: Folder, handle: Handle, contents: bool) -> tuple[list[DirectoryEntry], int]:
+        await self._watch(folder, handle, contents)
+        entries = await self._engine.filesystem.list_names(handle)
+        return entries, (await Stat(handle)).modified_ns
+
+    def _tree_watcher(self, folder: Folder) -> Watcher | None:
+        """Who watches the tree in which a folder is, and has his handle still."""
+        return next(
+            (watcher for watcher, _ in self._folders.hearers(folder) if watcher.tree and not watcher.opened.closing),
+            None,
+        )
+
+    async def _take_over(self, folder: Folder, entries: list[DirectoryEntry], is_new: bool) -> list[Folder]:
+        """A folder was read: tell of what is in it and was not told of if it is new, then of what happened since it is
+        watched.  Result: the folders in it."""
         missed, folder.missed = folder.missed or [], None
+        below = []
         known = {change.name for change in missed if change.kind in (ChangeKind.ADDED, ChangeKind.MOVED_IN)}
         for entry in entries:
-            name = text_of(entry.name)
-            if entry.name not in known and name not in folder.told:
-                self._tell(folder, ((ADDED, name),), NAME_OF[entry.kind == DT_DIR])
+            name, is_directory = text_of(entry.name), entry.kind == DT_DIR
+            if is_new and entry.name not in known and name not in folder.told:
+                self._tell(folder, ((ADDED, name),), NAME_OF[is_directory])
+            child = self._folders.enter((*folder.path, name)) if is_directory else None
+            if child is not None:
+                below.append(child)
         folder.told.clear()
         over: list[int] = []
         new: list[tuple[Folder, bool]] = []
         for change in missed:
             self._happened(folder, change, over, new)
         await self._follow(over, new)
+        return below
 
     # --- when too much happened --------------------------------------------------------------------------------------
 
@@ -394,7 +454,7 @@ class FolderWatching:
         self._is_rebuilding = False
         for watcher, folder in list(self._watchers.items()):
             if watcher.tree and not watcher.has_ended and not folder.is_gone and not folder.is_walked:
-                await self._walk(folder, False, None, watcher)
+                await self._walk(folder, False, None)
                 if folder.children:
                     watcher.lose()
 

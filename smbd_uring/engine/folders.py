@@ -27,8 +27,8 @@ class Folder:
     """
 
     __slots__ = (
-        "_hearers", "_hearers_of", "children", "contents", "is_gone", "is_walked", "missed", "name", "parent", "path",
-        "told", "watch", "watchers",
+        "_hearers", "_hearers_of", "children", "contents", "is_gone", "is_walked", "missed", "moves", "name", "parent",
+        "path", "told", "watch", "watchers",
     )  # fmt: skip
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,9 @@ class Folder:
         self.contents = False
         """The kernel tells of files' contents too."""
         self.is_walked = False
-        """What is below it is here as well."""
+        """What is below it is here as well, or somebody sees to that."""
+        self.moves = 0
+        """How often its path changed."""
         self.is_gone = False
         """Whatever has its path now, it is not this folder."""
         self.missed: list[Change] | None = None
@@ -172,10 +174,17 @@ class Folders:
         for one in moved:
             one.path = path + one.path[before:]
             one.name = one.path[-1]
+            one.moves += 1
             for watcher in one.watchers:
                 watcher.path = one.path
             self.by_path[one.path] = one
         self._link(folder)
+
+    def unwatch(self, folder: Folder) -> list[int]:
+        """The kernel watches something else under its name.  Result: watches that nobody needs now."""
+        over: list[int] = []
+        self._end_watch(folder, over)
+        return over
 
     def watch_ended(self, watch: int) -> list[Folder]:
         """The kernel ended a watch.  Result: the folders it was on."""

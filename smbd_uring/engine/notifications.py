@@ -45,17 +45,18 @@ class Notifications:
         """Folders that the kernel watches for them."""
         return len(self._folders.by_watch)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no folder is being read just now."""
+        return all(folder.missed is None for folder in self._folders.by_path.values())
+
     # --- for handles that watch --------------------------------------------------------------------------------------
 
-    async def watch(self, opened: Open, completion_filter: int, tree: bool, capacity: int) -> Watcher | None:
-        """Begin to watch for a handle on a folder ([MS-FSA] 2.1.5.11).  None when there are too many folders."""
+    def watcher_for(self, opened: Open, completion_filter: int, tree: bool, capacity: int) -> Watcher:
+        """What a handle's first request makes it ([MS-FSA] 2.1.5.11); it hears nothing before `catch_up`."""
         path = _absolute(opened.tree.share.path, opened.components)
-        watcher = Watcher(self._engine, opened, path, completion_filter, tree, capacity, self._budget)
-        opened.watcher = watcher
-        if not await self._watching.begin(watcher):
-            opened.watcher = None
-            return None
-        return watcher
+        opened.watcher = Watcher(self._engine, opened, path, completion_filter, tree, capacity, self._budget)
+        return opened.watcher
 
     async def end(self, opened: Open) -> None:
         """The handle is being closed: nothing is to be told any more."""
@@ -67,9 +68,13 @@ class Notifications:
         if folder is not None:
             await self._watching.end(self._folders.remove_watcher(folder, watcher))
 
-    async def catch_up(self) -> None:
-        """Take in what has happened, so that what is answered next has it."""
-        await self._watching.catch_up()
+    async def catch_up(self, watcher: Watcher) -> None:
+        """Have it hear of everything that has happened; the first time begin to watch."""
+        if watcher.has_begun:
+            await self._watching.catch_up()
+        else:
+            watcher.has_begun = True
+            await self._watching.begin(watcher)
 
     # --- for those who change something ------------------------------------------------------------------------------
 

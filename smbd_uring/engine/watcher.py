@@ -44,8 +44,8 @@ class Watcher:
     """What a handle hears.  `path` is its folder's, absolute."""
 
     __slots__ = (
-        "_engine", "_may_list", "_queue", "_unchecked", "_waiting", "completion_filter", "has_ended", "opened", "path",
-        "tree",
+        "_engine", "_may_list", "_queue", "_unchecked", "_waiting", "completion_filter", "has_begun", "has_ended",
+        "opened", "path", "tree",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,8 @@ class Watcher:
         self.path = path
         self.completion_filter = completion_filter
         self.tree = tree
+        self.has_begun = False
+        """Whether its folder is watched, or somebody sees to that."""
         self.has_ended = False
         self._engine = engine
         self._queue = NotifyQueue(capacity, budget)
@@ -67,15 +69,17 @@ class Watcher:
 
     # --- for the request ---------------------------------------------------------------------------------------------
 
-    def answer_now(self, length: int) -> bytes | NtStatus | None:
-        """What there is to tell already; None when a request has to wait."""
-        if self._waiting or not self._queue.has_something:
-            return None
-        return self._answer(length)
-
     def wait(self, parking: Parking, length: int) -> None:
         """Wake `parking` with the answer, bytes or a status, when its turn has come."""
         self._waiting.append(_Waiting(parking, length))
+
+    def answer_waiting(self) -> None:
+        """Answer requests in their order, as far as there is something to tell."""
+        while self._waiting and self._queue.has_something:
+            parking, length = self._waiting.popleft()
+            if not parking.woken:
+                encoded = self._queue.take(length)
+                parking.wake(NtStatus.NOTIFY_ENUM_DIR if encoded is None else encoded)
 
     def refuse_all(self, status: NtStatus) -> None:
         """Answer every waiting request with this status."""
@@ -120,7 +124,7 @@ class Watcher:
             return
         self._unchecked = deque()
         self._queue.overflow()
-        self._answer_waiting()
+        self.answer_waiting()
 
     # --- inner workings ----------------------------------------------------------------------------------------------
 
@@ -139,17 +143,7 @@ class Watcher:
         told = [NotifyInformation(action, "\\".join((*parent, name))) for action, name in visible]
         if told:
             self._queue.add(told)
-            self._answer_waiting()
-
-    def _answer_waiting(self) -> None:
-        while self._waiting and self._queue.has_something:
-            parking, length = self._waiting.popleft()
-            if not parking.woken:
-                parking.wake(self._answer(length))
-
-    def _answer(self, length: int) -> bytes | NtStatus:
-        encoded = self._queue.take(length)
-        return NtStatus.NOTIFY_ENUM_DIR if encoded is None else encoded
+            self.answer_waiting()
 
     async def _check(self) -> None:
         """Ask the kernel about the folders of events that wait for it, in their order."""

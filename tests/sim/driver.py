@@ -237,6 +237,10 @@ class SimulatedDriver:
             self._step(float("inf"))
         raise AssertionError(f"{STEPS_MAX} steps and no end (seed {self.seed})")
 
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen outside of the server after that much time, whatever is under way then."""
+        self._after(seconds, action)
+
     def advance(self, seconds: float) -> None:
         """Let exactly that much time pass, and everything happen that happens in it."""
         end = self.now + seconds

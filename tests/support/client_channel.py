@@ -193,6 +193,10 @@ class Channel:
         """The next message that answers nothing."""
         return self._next(lambda reply: reply.header.message_id == UNSOLICITED)
 
+    def wait_for_first(self, message_id: int) -> Reply:
+        """The first answer to one request, STATUS_PENDING or final."""
+        return self._next(lambda reply: reply.header.message_id == message_id)
+
     def receive_frame(self) -> memoryview:
         """One frame as it comes, without its prefix.  ConnectionEnded, or TimeoutError when none comes."""
         length = int.from_bytes(self._exactly(4), "big")

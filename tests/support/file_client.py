@@ -123,10 +123,12 @@ class Messages:
         return Message(Command.QUERY_DIRECTORY, body, credit_charge=charge(size), credits=CREDITS_ASKED)
 
     @staticmethod
-    def change_notify(file_id: FileId, *, size: int = INFO_BYTES) -> Message:
+    def change_notify(
+        file_id: FileId, *, size: int = INFO_BYTES, tree: bool = False, completion_filter: int = 0xFFF
+    ) -> Message:
         """CHANGE_NOTIFY."""
-        body = ChangeNotifyRequest(0, size, file_id, 0xFFF).encode()
-        return Message(Command.CHANGE_NOTIFY, body, credits=CREDITS_ASKED)
+        body = ChangeNotifyRequest(int(tree), size, file_id, completion_filter).encode()
+        return Message(Command.CHANGE_NOTIFY, body, credit_charge=charge(size), credits=CREDITS_ASKED)
 
     @staticmethod
     def lock(file_id: FileId, *elements: tuple[int, int, int], sequence: int = 0) -> Message:

@@ -11,10 +11,8 @@ from __future__ import annotations
 from smbd_uring import limits
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.scheduler import Parking
-from smbd_uring.engine.watcher import Watcher
 from smbd_uring.wire.const import AccessMask, NotifyFlags
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.query import ChangeNotifyRequest, ChangeNotifyResponse
@@ -33,38 +31,28 @@ async def change_notify(request: Request) -> Response:
         raise SmbError(NtStatus.DELETE_PENDING)
     if not request.is_last_of_chain:
         raise SmbError(NtStatus.INTERNAL_ERROR)
-    watcher = await _watcher_of(request, opened, body)
-    answer = watcher.answer_now(body.output_buffer_length)
-    if answer is None:
-        answer = await _wait(request, opened, watcher, body.output_buffer_length)
+    parking = Parking(request.engine.scheduler)
+    request.cancel = lambda: parking.wake(NtStatus.CANCELLED)
+    watcher = opened.watcher or request.engine.notifications.watcher_for(
+        opened, body.completion_filter, bool(body.flags & NotifyFlags.WATCH_TREE), body.output_buffer_length
+    )
+    watcher.wait(parking, body.output_buffer_length)
+    try:
+        await request.engine.notifications.catch_up(watcher)
+        watcher.answer_waiting()
+        if not parking.woken:
+            _pend(request)
+        answer: bytes | NtStatus = await parking
+    finally:
+        watcher.stop_waiting(parking)
     if isinstance(answer, NtStatus):
         raise SmbError(answer)
     return Response(ChangeNotifyResponse(answer).encode())
 
 
-async def _watcher_of(request: Request, opened: Open, body: ChangeNotifyRequest) -> Watcher:
-    """The watch of the handle, which its first request begins."""
-    notifications = request.engine.notifications
-    if opened.watcher is None:
-        tree = bool(body.flags & NotifyFlags.WATCH_TREE)
-        await notifications.watch(opened, body.completion_filter, tree, body.output_buffer_length)
-    await notifications.catch_up()
-    if opened.closing:
-        raise SmbError(NtStatus.NOTIFY_CLEANUP)
-    if opened.watcher is None:
-        raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
-    return opened.watcher
-
-
-async def _wait(request: Request, opened: Open, watcher: Watcher, length: int) -> bytes | NtStatus:
-    """Pend until the answer is there: bytes or a status."""
+def _pend(request: Request) -> None:
+    """There is nothing to tell yet: the answer comes later."""
     if len(request.connection.async_requests) >= limits.ASYNC_REQUESTS_MAX:
         raise SmbError(NtStatus.INSUFFICIENT_RESOURCES)
-    parking = Parking(request.engine.scheduler)
-    request.cancel = lambda: parking.wake(NtStatus.CANCELLED)
     request.stop_using_open()  # a watch does not keep its directory open
-    watcher.wait(parking, length)
     request.chain.go_async(request)
-    answer: bytes | NtStatus = await parking
-    watcher.stop_waiting(parking)
-    return answer
