@@ -112,7 +112,7 @@ def test_an_open_that_cannot_write_shows_a_shared_lock_for_an_exclusive_one(
 def test_a_shared_lock_of_an_open_that_cannot_read_is_kept_by_the_engine_alone(
     server: TestedServer, client: FileClient
 ) -> None:
-    file_id, other = client.open("file", WRITE), client.open("file")
+    file_id, other = client.open("file", WRITE | AccessMask.FILE_READ_ATTRIBUTES), client.open("file")
     assert lock(client, file_id, 0, 2, SHARED) == SUCCESS
     assert seen(server, 4) == "...."
     assert client.write(other, b"x", 1).status == CONFLICT

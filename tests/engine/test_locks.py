@@ -132,7 +132,7 @@ def test_ranges_reach_to_the_last_offset_of_64_bits(
         assert lock(client, other, offset, length) == (NOT_GRANTED if length else SUCCESS)
         assert unlock(client, owner, offset, length) == SUCCESS
     else:
-        assert unlock(client, owner, offset, length) == expected
+        assert unlock(client, owner, offset, length) == NOT_LOCKED
 
 
 @pytest.mark.parametrize("flags", range(0x40))
@@ -186,11 +186,31 @@ def test_only_a_single_range_may_wait_and_kinds_do_not_mix(client: FileClient) -
     assert unlock(client, file_id, 0, 1) == NOT_LOCKED
 
 
-def test_folders_and_opens_without_data_are_not_locked(client: FileClient) -> None:
+def test_folders_and_opens_that_only_look_are_not_locked(client: FileClient) -> None:
     folder = client.open("", AccessMask.FILE_READ_DATA, options=DIRECTORY)
-    assert lock(client, folder, 0, 1) == INVALID
-    looks_only = client.open("file", AccessMask.FILE_READ_ATTRIBUTES)
-    assert lock(client, looks_only, 0, 1) == NtStatus.ACCESS_DENIED
+    assert lock(client, folder, 0, 1) == unlock(client, folder, 0, 1) == NtStatus.INVALID_DEVICE_REQUEST
+    assert client.lock(folder, 0, 1, SHARED | UNLOCK).status == INVALID
+    looks_only = client.open("file", AccessMask.FILE_READ_ATTRIBUTES | AccessMask.DELETE)
+    for kind in (SHARED, EXCLUSIVE):
+        assert lock(client, looks_only, 0, 1, kind) == NtStatus.INVALID_HANDLE
+    assert unlock(client, looks_only, 0, 1) == NOT_LOCKED
+
+
+@pytest.mark.parametrize(
+    ("access", "shared"),
+    [
+        (AccessMask.FILE_READ_DATA, SUCCESS), (AccessMask.FILE_EXECUTE, SUCCESS),
+        (AccessMask.FILE_WRITE_DATA, NtStatus.INVALID_HANDLE), (AccessMask.FILE_APPEND_DATA, NtStatus.INVALID_HANDLE),
+        (AccessMask.FILE_WRITE_DATA | AccessMask.FILE_READ_ATTRIBUTES, SUCCESS),
+    ],
+    ids=["read", "execute", "write", "append", "write and look"],
+)  # fmt: skip
+def test_who_reads_or_writes_locks_exclusively_and_who_looks_shares(
+    client: FileClient, access: int, shared: NtStatus
+) -> None:
+    file_id = client.open("file", access)
+    assert lock(client, file_id, 0, 1) == unlock(client, file_id, 0, 1) == SUCCESS
+    assert lock(client, file_id, 0, 1, SHARED) == shared
 
 
 # --- waiting -----------------------------------------------------------------------------------------------------
@@ -312,6 +332,28 @@ def test_with_channels_a_lock_may_be_sent_again_on_another(server: TestedServer)
     sequence = 3 << 4 | 5
     for _ in range(2):
         assert client.lock(file_id, 0, 1, EXCLUSIVE | AT_ONCE, sequence).status == SUCCESS
+
+
+def test_a_sequence_is_known_again_until_another_number_comes_for_its_index(server: TestedServer) -> None:
+    server.files.add_file("file", CONTENTS, 0o777)
+    client = server.client(dialects=[Dialect.SMB_3_1_1])
+    file_id = client.open("file")
+    exclusive = EXCLUSIVE | AT_ONCE
+    for index, number, flags, expected, why in (
+        (1, 5, exclusive, SUCCESS, "taken"),
+        (1, 5, exclusive, SUCCESS, "told again"),
+        (2, 5, exclusive, NOT_GRANTED, "another index"),
+        (2, 5, exclusive, NOT_GRANTED, "what failed is not remembered"),
+        (1, 6, exclusive, NOT_GRANTED, "another number: that of before is forgotten"),
+        (1, 5, exclusive, NOT_GRANTED, "forgotten"),
+        (64, 0, UNLOCK, SUCCESS, "an unlock is remembered as well"),
+        (64, 0, UNLOCK, SUCCESS, "told again"),
+        (0, 1, exclusive, SUCCESS, "index 0 is none"),
+        (0, 1, exclusive, NOT_GRANTED, "index 0 is none"),
+        (65, 1, UNLOCK, SUCCESS, "there are 64"),
+        (65, 1, UNLOCK, NOT_LOCKED, "there are 64"),
+    ):
+        assert client.lock(file_id, 0, 1, flags, index << 4 | number).status == expected, why
 
 
 # --- expiry ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
-from smbd_uring.wire.const import Capabilities, Dialect, LockFlags
+from smbd_uring.wire.const import AccessMask, Capabilities, Dialect, LockFlags
 from smbd_uring.wire.data import LockElement, LockRequest, LockResponse
 from smbd_uring.wire.ntstatus import NtStatus
 
@@ -26,6 +26,9 @@ EXCLUSIVE, FAIL_IMMEDIATELY = LockFlags.EXCLUSIVE_LOCK, LockFlags.FAIL_IMMEDIATE
 WAITS = (LockFlags.SHARED_LOCK, LockFlags.EXCLUSIVE_LOCK)
 LOCKS = (*WAITS, *(flag | FAIL_IMMEDIATELY for flag in WAITS))
 """What the flags of an element that locks may be."""
+
+LOOKS = READ_RIGHTS | AccessMask.FILE_READ_ATTRIBUTES | AccessMask.FILE_READ_EA
+"""An open that writes and has none of these locks exclusively only."""
 
 SEQUENCE_NUMBER_BITS = 4
 SEQUENCE_INDEX_MAX = 64
@@ -39,8 +42,6 @@ async def lock(request: Request) -> Response:
     if request.session_of().state is SessionState.EXPIRED and not unlocks:  # [MS-SMB2] 3.3.5.2.9
         raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
     opened = request.use_open(body.file_id)
-    if opened.is_directory:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
     index, number = body.lock_sequence >> SEQUENCE_NUMBER_BITS, body.lock_sequence & (1 << SEQUENCE_NUMBER_BITS) - 1
     remembers = 1 <= index <= SEQUENCE_INDEX_MAX and _remembers_sequences(request, opened)
     if remembers and opened.lock_sequences.pop(index, None) == number:
@@ -70,20 +71,16 @@ def _remembers_sequences(request: Request, opened: Open) -> bool:
 
 async def _unlock(request: Request, opened: Open, elements: Sequence[LockElement]) -> None:
     """[MS-SMB2] 3.3.5.14.1: one after the other; what is wrong with one leaves the ones before it unlocked."""
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
     ranges: list[ByteRange] = []
-    wrong: NtStatus | None = None
     for element in elements:
-        wanted = ByteRange(element.offset, element.length)
         if element.flags != LockFlags.UNLOCK:
-            wrong = NtStatus.INVALID_PARAMETER
-        elif not wanted.is_valid:
-            wrong = NtStatus.INVALID_LOCK_RANGE
-        if wrong is not None:
             break
-        ranges.append(wanted)
+        ranges.append(ByteRange(element.offset, element.length))
     await unlock(request.engine, opened, ranges)
-    if wrong is not None:
-        raise SmbError(wrong)
+    if len(ranges) < len(elements):
+        raise SmbError(NtStatus.INVALID_PARAMETER)
 
 
 async def _lock(request: Request, opened: Open, elements: Sequence[LockElement]) -> None:
@@ -93,8 +90,10 @@ async def _lock(request: Request, opened: Open, elements: Sequence[LockElement])
     waits = elements[0].flags in WAITS
     if len(elements) > 1 and any(element.flags in WAITS for element in elements):
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    if not opened.granted_access & (READ_RIGHTS | WRITE_RIGHTS):
-        raise SmbError(NtStatus.ACCESS_DENIED)
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_DEVICE_REQUEST)
+    if not all(_may_lock(opened, element.flags) for element in elements):
+        raise SmbError(NtStatus.INVALID_HANDLE)
     allowance = request.session_of().lock_allowance
     wishes = [
         Lock(opened, ByteRange(element.offset, element.length), bool(element.flags & EXCLUSIVE), allowance)
@@ -108,3 +107,12 @@ async def _lock(request: Request, opened: Open, elements: Sequence[LockElement])
         await take_or_wait(request, opened, wishes[0])
     elif await take(request.engine, opened, wishes) is not Outcome.TAKEN:
         raise SmbError(NtStatus.LOCK_NOT_GRANTED)
+
+
+def _may_lock(opened: Open, flags: int) -> bool:
+    """Whether an open is of a kind that locks.  The rule, and the status when it is not, are Samba's: [MS-FSA] 2.1.5.8
+    lets every open of a file lock."""
+    rights = opened.granted_access
+    if not rights & (READ_RIGHTS | WRITE_RIGHTS):
+        return False
+    return bool(flags & EXCLUSIVE or rights & LOOKS or not rights & WRITE_RIGHTS)
