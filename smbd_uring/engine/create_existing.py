@@ -21,6 +21,7 @@ from smbd_uring.engine.create_entry import abandon, enter
 from smbd_uring.engine.create_plan import CreatePlan
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.guards import stand_aside
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
@@ -63,6 +64,9 @@ async def open_existing(
             return None
         opened = enter(request, plan, found.components, facts, granted)
         flags = _flags_for_data(opened, plan)
+        opened.uses_data = flags is not None and not opened.is_directory
+        if opened.uses_data and opened.file.guard is not None:
+            await stand_aside(engine, opened.file)
         opened.handle = path_handle if flags is None else await Reopen(path_handle, flags, opened.credentials)
     except BaseException:
         if opened is not None:

@@ -92,6 +92,7 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
             await _delete_unopened(request, found.components, facts)
         raise
     opened.handle = handle
+    opened.uses_data = not opened.is_directory
     return opened
 
 

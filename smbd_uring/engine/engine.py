@@ -15,7 +15,7 @@ from typing import Any
 
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
-from smbd_uring.engine import durable
+from smbd_uring.engine import durable, local_programs
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.channels import Clients
 from smbd_uring.engine.commands import COMMANDS
@@ -30,14 +30,14 @@ from smbd_uring.engine.leases import LeaseTable
 from smbd_uring.engine.logon_delay import LogonDelays
 from smbd_uring.engine.name_claims import NameClaims
 from smbd_uring.engine.notifications import Notifications
-from smbd_uring.engine.opens import OpenTable
+from smbd_uring.engine.opens import File, OpenTable
 from smbd_uring.engine.receive import Frame, receive_frame
 from smbd_uring.engine.request import Request
 from smbd_uring.engine.scheduler import Scheduler
 from smbd_uring.engine.session import Session
 from smbd_uring.engine.status import describe
 from smbd_uring.engine.teardown import lose_channel
-from smbd_uring.ports import Driver, Filesystem
+from smbd_uring.ports import Driver, Filesystem, Handle
 from smbd_uring.wire.errors import ProtocolViolation
 
 log = logging.getLogger("smbd.engine")
@@ -74,6 +74,8 @@ class Engine:
         """Whether `start` is done."""
         self.clients = Clients()
         self.leases = LeaseTable(durable.give_way)
+        self.guarded: dict[Handle, File] = {}
+        """Files by the handles on which the kernel tells of local programs."""
         self.name_claims = NameClaims(self.scheduler)
         self.logon_delays = LogonDelays()
         self.interfaces = Interfaces()
@@ -177,6 +179,12 @@ class Engine:
         self.scheduler.completed(token, result, error)
         self.scheduler.run_ready()
 
+    def kernel_lease_broken(self, handle: Handle, now: float) -> None:
+        """A local program waits for the file behind a handle with a lease of the kernel's."""
+        self.scheduler.now = now
+        local_programs.guard_broken(self, handle)
+        self.scheduler.run_ready()
+
     def tick(self, now: float) -> None:
         """Time passed."""
         self.scheduler.now = now
@@ -243,6 +251,10 @@ class Engine:
         return self.opens.count + self.tree_count < self.config.opens_max
 
     # --- for requests --------------------------------------------------------------------------------------------
+
+    def settle_guard(self, file: File) -> None:
+        """Handles of a file were closed: watch it for local programs as is right now."""
+        self.scheduler.start(local_programs.settle(self, file))
 
     def start_chain(self, requests: list[Request], chain: Chain) -> None:
         """Begin to answer one frame's requests."""

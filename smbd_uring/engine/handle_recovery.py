@@ -181,6 +181,7 @@ def _enter(
     )  # fmt: skip
     opened.credentials = credentials
     opened.handle = handle
+    opened.uses_data = _flags(record) is not None and not record.is_directory
     opened.mode = record.mode
     opened.delete_on_close = record.delete_on_close
     opened.lock_sequences.update(record.lock_sequences)

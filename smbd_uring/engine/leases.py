@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from smbd_uring import limits
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.oplock_states import (
+    BITS_OF_LEVEL,
     LEVEL_OF_BITS,
     NONE,
     H,
@@ -249,22 +250,29 @@ def check_key(request: Request, plan: CreatePlan, identity: Identity | None) -> 
         raise SmbError(NtStatus.INVALID_PARAMETER)
 
 
-def acquire(request: Request, plan: CreatePlan, opened: Open) -> None:
+def wants_writes(plan: CreatePlan) -> bool:
+    """Whether a CREATE asks to keep back what its client writes."""
+    if plan.oplock_level == OplockLevel.LEASE:
+        return plan.lease is not None and bool(plan.lease.lease_state & W)
+    return bool(BITS_OF_LEVEL.get(plan.oplock_level, NONE) & W)
+
+
+def acquire(request: Request, plan: CreatePlan, opened: Open, used_locally: bool) -> None:
     """The open succeeded: give it the oplock or lease that it asked for, as far as that goes.
 
-    No data plane may be writing to the file for another open.
+    `used_locally`: programs of this machine use the file.  No data plane may be writing to the file for another open.
     """
     asked = lease_asked(request, plan) if plan.lease is not None else None
     if asked is not None:
-        _acquire_lease(request, asked, opened)
+        _acquire_lease(request, asked, opened, used_locally)
     elif plan.oplock_level != OplockLevel.LEASE and not opened.is_directory:
-        _acquire_oplock(request.engine, plan.oplock_level, opened)
+        _acquire_oplock(request.engine, plan.oplock_level, opened, used_locally)
 
 
-def _acquire_oplock(engine: Engine, level: int, opened: Open) -> None:
+def _acquire_oplock(engine: Engine, level: int, opened: Open, used_locally: bool) -> None:
     if not _gives(opened.tree):
         return
-    bits = grantable_oplock(level, _surroundings(opened, None))
+    bits = grantable_oplock(level, _surroundings(opened, None, used_locally))
     if bits == NONE:
         return
     oplock = Oplock(opened.file, Kind.OPLOCK, State(bits))
@@ -272,7 +280,7 @@ def _acquire_oplock(engine: Engine, level: int, opened: Open) -> None:
     _join(oplock, opened)
 
 
-def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open) -> None:
+def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open, used_locally: bool) -> None:
     engine, file = request.engine, opened.file
     if opened.is_directory and asked.version == 1:
         return
@@ -285,7 +293,7 @@ def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open) -> None:
         lease = None
     parent_key = parent_key_of(asked)
     opened.parent_lease = None if parent_key is None else (lease_id[0], parent_key)
-    around = _surroundings(opened, lease)
+    around = _surroundings(opened, lease, used_locally)
     if lease is None:
         if not engine.leases.has_room(lease_id[0]):
             return
@@ -334,7 +342,7 @@ def _join(holder: Holder, opened: Open) -> None:
         file.caching.holders.append(holder)
 
 
-def _surroundings(opened: Open, lease: Lease | None) -> Surroundings:
+def _surroundings(opened: Open, lease: Lease | None, used_locally: bool) -> Surroundings:
     """What stands beside an open that asks, those of its own lease aside."""
     file = opened.file
     others = (
@@ -344,7 +352,7 @@ def _surroundings(opened: Open, lease: Lease | None) -> Surroundings:
         for other in file.opens
         if other is not opened and (other.holder is None or other.holder is not lease)
     )
-    return surroundings(others, file.locks is not None, file.delete_pending)
+    return surroundings(others, file.locks is not None, file.delete_pending, used_locally)
 
 
 # --- what an open says of it ---------------------------------------------------------------------------------------

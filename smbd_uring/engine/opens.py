@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smbd_uring.engine.byte_range_locks import FileLocks
     from smbd_uring.engine.connection import Connection
     from smbd_uring.engine.durable_handles import Durability
+    from smbd_uring.engine.guards import Guard
     from smbd_uring.engine.leases import Caching, Holder, LeaseId
     from smbd_uring.engine.listing import Listing
     from smbd_uring.engine.lock_checks import WriteUnderWay
@@ -65,7 +66,7 @@ class Deletion:
 class File:
     """What the opens of one inode share."""
 
-    __slots__ = ("caching", "deletion", "identity", "locks", "opens", "writes")
+    __slots__ = ("caching", "deletion", "guard", "identity", "locks", "opens", "writes")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -77,6 +78,8 @@ class File:
         """Who holds oplocks and leases; None when nobody does."""
         self.writes: list[WriteUnderWay] = []
         """WRITEs that the engine has begun, whose bytes may arrive at any moment."""
+        self.guard: Guard | None = None
+        """What tells of local programs; None when nothing does."""
 
     @property
     def delete_pending(self) -> bool:
@@ -130,7 +133,7 @@ class Open:
         "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "found", "granted_access",
         "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_ready",
         "knows_local_locks", "listing", "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests",
-        "parent_lease", "position", "sequence_moves", "served_on", "session", "share_access", "tree",
+        "parent_lease", "position", "sequence_moves", "served_on", "session", "share_access", "tree", "uses_data",
         "waiting_for_close", "watcher",
     )  # fmt: skip
 
@@ -154,6 +157,8 @@ class Open:
         self.is_directory = is_directory
         self.credentials: Credentials = tree.credentials
         self.handle: Handle | None = None
+        self.uses_data = False
+        """Whether the handle is, or is about to be, one that the kernel counts as reading or writing the file."""
         self.delete_on_close = False
         self.closing = False
         self.busy = 0

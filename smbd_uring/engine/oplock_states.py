@@ -263,10 +263,13 @@ class Surroundings:
     """Another may have written what the file does not say yet; only an open that looks at attributes gets so far."""
     has_byte_range_locks: bool = False
     is_being_deleted: bool = False
+    is_used_locally: bool = False
+    """By programs of this machine, which cannot be told what somebody caches."""
 
 
 def surroundings(
-    others: Iterable[tuple[int, Kind | None, State | None]], has_byte_range_locks: bool, is_being_deleted: bool
+    others: Iterable[tuple[int, Kind | None, State | None]], has_byte_range_locks: bool, is_being_deleted: bool,
+    is_used_locally: bool = False,
 ) -> Surroundings:
     """What stands beside a request, from each other open's access and what holds its cache, if something does."""
     uses_data = holds_oplock = holds_handle = holds_write = False
@@ -277,14 +280,14 @@ def surroundings(
             holds_handle = holds_handle or (kind is not Kind.OPLOCK and bool(state.held & H))
             holds_write = holds_write or bool(state.held & W)
     return Surroundings(
-        uses_data, holds_oplock, holds_handle, holds_write, has_byte_range_locks, is_being_deleted
+        uses_data, holds_oplock, holds_handle, holds_write, has_byte_range_locks, is_being_deleted, is_used_locally
     )
 
 
 def grantable_oplock(level: int, around: Surroundings) -> int:
     """The bits that a request for an oplock gets ([MS-FSA] 2.1.5.18): all, level II, or nothing."""
     asked = BITS_OF_LEVEL.get(level, NONE)
-    if asked == NONE or around.others_hold_handle or around.others_hold_write:
+    if asked == NONE or around.others_hold_handle or around.others_hold_write or around.is_used_locally:
         return NONE
     if asked & W and not around.others_use_data:
         return asked
@@ -293,7 +296,7 @@ def grantable_oplock(level: int, around: Surroundings) -> int:
 
 def grantable_lease(kind: Kind, asked: int, around: Surroundings) -> int:
     """The bits that a request for a new lease gets: as many of those asked for as go with what is there."""
-    granted = _meant(kind, asked)
+    granted = NONE if around.is_used_locally else _meant(kind, asked)
     if around.others_use_data:
         granted &= ~W
     if around.others_hold_oplock or around.is_being_deleted:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine import breaks, grants, leases
+from smbd_uring.engine import breaks, grants, guards, leases
 from smbd_uring.engine.lock_taking import end_waiting, release
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.oplock_states import Operation
@@ -77,11 +77,14 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     if opened.listing is not None:
         opened.listing.release()
     if opened.handle is not None:
+        guards.forget(engine, opened)
         handle, opened.handle = opened.handle, None
         try:
             await CloseHandle(handle)
         except OSError as error:
             log.warning(CLOSE_FAILED, error)
+    if opened.file.caching is not None:
+        engine.settle_guard(opened.file)
     await let_go_of_root(engine, tree)
     if engine.journal:
         await engine.journal.drop(opened.file_id.persistent)

@@ -38,6 +38,7 @@ from smbd_uring.ports import (
     CloseHandle,
     CompanionUnavailable,
     Effect,
+    Handle,
     PlaneConnection,
     StopAwaitingChanges,
     TellLogout,
@@ -63,6 +64,7 @@ class Engine(Protocol):
     def data_sent(self, connection_id: int, count: int, now: float) -> None: ...
     def connection_lost(self, connection_id: int, now: float) -> None: ...
     def completed(self, token: Any, result: Any, error: BaseException | None, now: float) -> None: ...
+    def kernel_lease_broken(self, handle: Handle, now: float) -> None: ...
     def tick(self, now: float) -> None: ...
     def next_deadline(self) -> float | None: ...
 
@@ -114,6 +116,7 @@ class DriverBase(ABC):
         self._inline = InlineFiles()
         self._closed = False
         self.watch(self._wake_reader, self._take_wakeup)
+        self.watch(self._inline.kernel_leases.fileno(), self._take_kernel_leases)
         for listener in listeners:
             self.add_listener(listener)
 
@@ -311,6 +314,10 @@ class DriverBase(ABC):
             os.read(self._wake_reader, 4096)
         # Before completions are looked at: one that arrives later writes again.
         self._woken = False
+
+    def _take_kernel_leases(self, now: float) -> None:
+        for handle in self._inline.kernel_leases.broken():
+            self.engine.kernel_lease_broken(handle, now)
 
     def _follow_companion(self) -> None:
         """Watch the companion's descriptor, which may be another one after each call of the companion.  A new

@@ -22,6 +22,7 @@ from smbd_uring.limits import INLINE_BUDGET_NS, INLINE_FREED_BYTES_MAX, INLINE_N
 from smbd_uring.loop import arguments, directories, libc, paths, syscalls
 from smbd_uring.loop.change_watches import ChangeWatches
 from smbd_uring.loop.identity import ThreadIdentity
+from smbd_uring.loop.kernel_leases import KernelLeases
 from smbd_uring.loop.name_watches import NameWatches
 from smbd_uring.loop.volumes import Volume, Volumes, kept_from_processor_s
 from smbd_uring.ports import (
@@ -33,6 +34,7 @@ from smbd_uring.ports import (
     Describe,
     DescribeAt,
     Effect,
+    EndKernelLease,
     GetXattr,
     Handle,
     Link,
@@ -51,6 +53,7 @@ from smbd_uring.ports import (
     StatEntries,
     StatVolume,
     TakeChanges,
+    TakeKernelLease,
     TakeNameChanges,
     Truncate,
     Unlink,
@@ -82,6 +85,7 @@ class InlineFiles:
         self._identity = ThreadIdentity()
         self._watches = NameWatches()
         self.changes = ChangeWatches()
+        self.kernel_leases = KernelLeases()
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """The effect's result, or NOT_NOW when nothing was done and others must.  Raises OSError, IdentityLost."""
@@ -92,6 +96,8 @@ class InlineFiles:
         handle = way.handle(effect)
         if handle is None:
             return NOT_NOW
+        if way.closes:
+            self.kernel_leases.forget(handle)
         of_handle = self._volumes.leave if way.closes else self._of_handles.get
         volume = of_handle(handle)
         if volume is None and not way.closes:
@@ -117,7 +123,7 @@ class InlineFiles:
             volume.was_slow(seconds, now)
 
     def _perform_on_names(self, effect: Effect[Any]) -> Any:
-        """Effects about watches; they never wait."""
+        """Effects about watches and leases; they never wait."""
         if isinstance(effect, TakeNameChanges):
             return self._watches.take()
         if isinstance(effect, WatchNames):
@@ -134,17 +140,23 @@ class InlineFiles:
             return self.changes.watch(effect.handle, effect.contents)
         if isinstance(effect, UnwatchChanges):
             return self.changes.unwatch(effect.watch)
+        if isinstance(effect, TakeKernelLease):
+            return self.kernel_leases.take(effect.handle, effect.exclusive)
+        if isinstance(effect, EndKernelLease):
+            return self.kernel_leases.end(effect.handle)
         return NOT_NOW
 
     def close(self) -> None:
-        """End all watches.  The thread is itself again."""
+        """End all watches and leases.  The thread is itself again."""
         self.be_oneself()
         self._watches.close()
         self.changes.close()
+        self.kernel_leases.close()
 
     def forget(self, handle: Handle) -> None:
         """Somebody else closes this handle."""
         self._volumes.leave(handle)
+        self.kernel_leases.forget(handle)
 
     def be_oneself(self) -> None:
         """The thread is the server's own again.  Raises IdentityLost."""

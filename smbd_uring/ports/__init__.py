@@ -61,6 +61,7 @@ from smbd_uring.ports.effects import (
     WatchNames,
     WriteAt,
 )
+from smbd_uring.ports.kernel_leases import EndKernelLease, KernelLease, TakeKernelLease
 from smbd_uring.ports.network import InterfaceAddress, ListInterfaceAddresses
 from smbd_uring.ports.plane import Drained, GrantOperation, PlaneConnection
 from smbd_uring.ports.protocols import (
@@ -116,6 +117,7 @@ __all__ = [
     "Drained",
     "Driver",
     "Effect",
+    "EndKernelLease",
     "FileFacts",
     "FileStatus",
     "Filesystem",
@@ -124,6 +126,7 @@ __all__ = [
     "GrantOperation",
     "Handle",
     "InterfaceAddress",
+    "KernelLease",
     "Link",
     "ListDirectory",
     "ListInterfaceAddresses",
@@ -155,6 +158,7 @@ __all__ = [
     "StopAwaitingChanges",
     "Synchronize",
     "TakeChanges",
+    "TakeKernelLease",
     "TakeNameChanges",
     "TellLogout",
     "TellTreeDisconnect",

@@ -28,7 +28,7 @@ from smbd_uring.loop.epoll_driver import EpollDriver
 from smbd_uring.loop.listen import listen, parse_address
 from smbd_uring.loop.ring_driver import RingDriver
 from smbd_uring.loop.workers import Answer
-from smbd_uring.ports import CompanionUnavailable, Effect
+from smbd_uring.ports import CompanionUnavailable, Effect, Handle
 from tests.engine.companions import companion_for
 from tests.sim.companion import ScriptedCompanion
 from tests.sim.driver import SimulatedDriver, Weather
@@ -217,6 +217,9 @@ class ShiftedClock:
 
     def completed(self, token: Any, result: Any, error: BaseException | None, now: float) -> None:
         self._engine.completed(token, result, error, now + self.offset)
+
+    def kernel_lease_broken(self, handle: Handle, now: float) -> None:
+        self._engine.kernel_lease_broken(handle, now + self.offset)
 
     def tick(self, now: float) -> None:
         self._engine.tick(now + self.offset)

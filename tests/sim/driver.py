@@ -27,11 +27,13 @@ from smbd_uring.ports import (
     CompanionUnavailable,
     Drained,
     Effect,
+    EndKernelLease,
     Handle,
     RangeLock,
     ReadAt,
     StopAwaitingChanges,
     Synchronize,
+    TakeKernelLease,
     TellLogout,
     TellTreeDisconnect,
     Truncate,
@@ -141,6 +143,8 @@ class SimulatedDriver:
 
     def perform_now(self, effect: Effect[Any]) -> Any:
         """`ports.Driver.perform_now`."""
+        if isinstance(effect, TakeKernelLease | EndKernelLease):
+            return self.kernel.perform(effect)
         if isinstance(effect, _NEVER_AT_ONCE) or self._random.random() >= self.weather.effect_now_probability:
             return NOT_NOW
         return self.kernel.perform(effect)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from smbd_uring.ports import CloseHandle, Credentials, Effect
-from tests.sim import combined_calls, data_calls, interface_calls, lock_calls, name_calls, watch_calls
+from tests.sim import combined_calls, data_calls, interface_calls, lease_calls, lock_calls, name_calls, watch_calls
 from tests.sim.machine import SERVER, Machine
 from tests.sim.nodes import Node, failure
 from tests.sim.paths import Walk
@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 _ACTIONS = {
     **name_calls.ACTIONS, **data_calls.ACTIONS, **combined_calls.ACTIONS, **watch_calls.ACTIONS, **lock_calls.ACTIONS,
     **interface_calls.ACTIONS,
+    **lease_calls.ACTIONS,
 }  # fmt: skip
 
 

@@ -57,6 +57,8 @@ class Machine:
         self.watches_ended: list[int] = []
         self.next_watch = 1
         self.changes = ChangeLog()
+        self.kernel_leases: dict[Handle, bool] = {}
+        """By the handle that holds one: whether it is exclusive."""
         self._next_handle = 3
         self._next_inode = 1
         self.root = self.new_node(0o040755, SERVER)

@@ -85,6 +85,7 @@ def close(machine: Machine, effect: CloseHandle) -> None:
     node = opened.node
     del machine.open_files[effect.handle]
     node.ranges = [held for held in node.ranges if held.owner is not opened]
+    machine.kernel_leases.pop(effect.handle, None)
     node.open_count -= 1
     node.free(machine.space)
     machine.changes.gone(node)

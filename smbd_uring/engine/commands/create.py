@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 
 from smbd_uring import limits
-from smbd_uring.engine import breaks, durable, grants, leases
+from smbd_uring.engine import breaks, durable, grants, guards, leases
 from smbd_uring.engine.create_again import create_as_wished
 from smbd_uring.engine.create_answer import answer_contexts, answer_create
 from smbd_uring.engine.create_entry import abandon, check_room
@@ -67,7 +67,8 @@ async def _create(request: Request, body: CreateRequest, wish: DurableWish | Non
         contexts = await answer_contexts(request, plan, opened) if plan.wants_contexts else []
         if plan.oplock_level:
             await grants.stop_others(opened)
-            leases.acquire(request, plan, opened)
+            used_locally = await guards.are_in_the_way(request.engine, opened, leases.wants_writes(plan))
+            leases.acquire(request, plan, opened, used_locally)
         if action is not OPENED:
             breaks.entry_of(request.engine, opened)
         if wish is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smbd_uring.ports import Driver
+from smbd_uring.ports import Driver, Handle
 
 FRAME_BYTES_MAX = 0xFFFFFF
 QUEUE_BYTES_MAX = 32 << 20
@@ -29,6 +29,7 @@ class EchoEngine:
         self.completions: dict[object, tuple[Any, BaseException | None]] = {}
         self.deadline: float | None = None
         self.ticks: list[float] = []
+        self.leases_broken: list[Handle] = []
         self.inside = False
 
     def connection_made(self, connection_id: int, address: str, now: float) -> bool:
@@ -76,6 +77,9 @@ class EchoEngine:
         assert not self.inside
         assert token not in self.completions
         self.completions[token] = (result, error)
+
+    def kernel_lease_broken(self, handle: Handle, now: float) -> None:
+        self.leases_broken.append(handle)
 
     def tick(self, now: float) -> None:
         self.ticks.append(now)
