@@ -17,7 +17,7 @@ from smbd_uring.engine.scheduler import Parking
 def a_request() -> Any:
     tree = SimpleNamespace(closing=False, parked=set())
     return SimpleNamespace(
-        tree_of=lambda: tree, connection=SimpleNamespace(is_closed=False, async_requests={}), cancel=None,
+        tree_of=lambda: tree, connection=SimpleNamespace(async_requests={}), is_given_up=False, cancel=None,
         is_last_of_chain=False, async_id=0, engine=SimpleNamespace(scheduler=None),
     )  # fmt: skip
 
