@@ -17,6 +17,7 @@ COMMANDS = {
     "compare": ("smbd_uring.perf.compare", "cost, throughput and latency against Samba and the floor"),
     "matrix": ("smbd_uring.perf.matrix", "throughput and p99 over depths and connections, against Samba"),
     "linear": ("smbd_uring.perf.linear", "how cost grows with connections and with the entries of a folder"),
+    "contended": ("smbd_uring.perf.contended", "how long an open waits that breaks another client's lease"),
     "idle": ("smbd_uring.perf.idle", "memory of the idle server, per session, and how many connections are held"),
     "rings": ("smbd_uring.perf.rings", "throughput with one ring and with more"),
     "profile": ("smbd_uring.perf.profile", "where the server's time goes in one workload, as a flame graph"),

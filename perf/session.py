@@ -30,7 +30,10 @@ if str(CHECKOUT) not in sys.path:
 
 from tests.support.client import negotiate_contexts  # noqa: E402 - only now is it known to be there
 from tests.support.client_channel import ClientSession, ConnectionEnded  # noqa: E402
+from tests.support.client_messages import Message  # noqa: E402
 from tests.support.file_client import FileClient  # noqa: E402
+
+__all__ = ["Connection", "FileClient", "Message", "NotAgreedError", "SocketTransport", "Target"]
 
 SIGNING: Final[dict[str, SigningAlgorithm]] = {
     "hmac": SigningAlgorithm.HMAC_SHA256,

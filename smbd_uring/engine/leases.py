@@ -27,6 +27,7 @@ from smbd_uring.engine.oplock_states import (
     W,
     grantable_lease,
     grantable_oplock,
+    letters_of,
     promoted,
     surroundings,
 )
@@ -377,6 +378,17 @@ def contexts_of(opened: Open) -> list[Context]:
         flags, parent_key = flags | PARENT_LEASE_KEY_SET, lease.parent_key
     answer = LeaseRequest(lease.lease_id[1], lease.state.held, flags, lease.version, parent_key, lease.epoch)
     return [(create_contexts.LEASE, answer.encode())]
+
+
+def description_of(opened: Open) -> str | None:
+    """What an open caches, for people: "RWH by lease KEY", "R by oplock", with what is left when it is breaking."""
+    holder = opened.holder
+    if holder is None:
+        return None
+    state = holder.state
+    name = f"lease {holder.lease_id[1].hex()}" if isinstance(holder, Lease) else "oplock"
+    left = "" if state.told is None else f", told to keep {letters_of(state.told)}"
+    return f"{letters_of(state.held)} by {name}{left}"
 
 
 # --- letting go ----------------------------------------------------------------------------------------------------

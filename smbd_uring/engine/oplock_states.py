@@ -48,6 +48,11 @@ RH, RW, RWH = R | H, R | W, R | W | H
 HELD_VALID = (NONE, R, RH, RW, RWH)
 
 
+def letters_of(bits: int) -> str:
+    """As people write them: RWH, "nothing"."""
+    return "".join(letter for letter, bit in (("R", R), ("W", W), ("H", H)) if bits & bit) or "nothing"
+
+
 class Kind(Enum):
     """What the bits belong to."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from smbd_uring.engine import leases
 from smbd_uring.wire.const import Command, Dialect
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def describe(engine: Engine) -> dict[str, Any]:
             "connections": len(engine.connections),
             "sessions": len(engine.sessions),
             "opens": engine.opens.count,
+            "leases": len(engine.leases),
+            "oplocks": engine.leases.oplock_count,
             "handles_waiting": engine.handles.away_count,
             "tasks": len(engine.scheduler.tasks),
             "bytes_read": bytes_read,
@@ -84,4 +87,5 @@ def _open(opened: Open) -> dict[str, Any]:
         "sharing": opened.share_access,
         "directory": opened.is_directory,
         "delete_on_close": opened.delete_on_close or opened.file.delete_pending,
+        "caches": leases.description_of(opened),
     }

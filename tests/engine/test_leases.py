@@ -262,6 +262,21 @@ def test_a_file_that_is_only_kept_open_may_be_replaced(caching: TestedServer) ->
     assert other.wait_for(renaming).status == NtStatus.SUCCESS
 
 
+# --- what an administrator sees ---
+
+
+def test_status_shows_who_caches_what(caching: TestedServer) -> None:
+    holder, other = mine(caching), yours(caching)
+    got(holder.ask(ask_for_lease("a", KEY, RWH)))
+    got(other.ask(ask_for_oplock("b", OplockLevel.II)))
+    other.send(ask_for_oplock("a", 0))
+    told_of_lease(holder)
+    status = caching.inspect(lambda engine: engine.status())
+    shown = {opened["path"]: opened["caches"] for opened in status["opens"]}
+    assert shown == {"a": f"RWH by lease {KEY.hex()}, told to keep RH", "b": "R by oplock"}
+    assert (status["totals"]["leases"], status["totals"]["oplocks"]) == (1, 1)
+
+
 # --- the data plane ---
 
 

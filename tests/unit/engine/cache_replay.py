@@ -34,6 +34,7 @@ from smbd_uring.engine.oplock_states import (
     checks_of_open,
     grantable_lease,
     grantable_oplock,
+    letters_of,
     promoted,
     run_out_of_time,
     surroundings,
@@ -50,11 +51,6 @@ OPERATIONS = {
     "rename": Operation.RENAME, "delete": Operation.DELETE,
 }  # fmt: skip
 BITS = {"R": 1, "H": 2, "W": 4}
-
-
-def letters(bits: int) -> str:
-    """RWH, or "nothing"."""
-    return "".join(letter for letter in "RWH" if bits & BITS[letter]) or "nothing"
 
 
 def bits_of(text: str) -> int:
@@ -180,7 +176,7 @@ class Replay:
             on = "" if step.notice.begins else " on"
             answers = " and answers" if step.notice.needs_acknowledgment else ""
             self.out.append(
-                f"{holder.name} told{on} {letters(step.notice.current)} to {letters(step.notice.new)}{answers}"
+                f"{holder.name} told{on} {letters_of(step.notice.current)} to {letters_of(step.notice.new)}{answers}"
             )
         if holder.kind is Kind.OPLOCK and not holder.state.held:
             self.drop(holder)
@@ -228,7 +224,7 @@ class Replay:
             assert bits in LEVEL_OF_BITS
         if opened.holder is not None:
             opened.holder.opens.add(opened.name)
-        self.out.append(f"{opened.name} gets {letters(opened.holder.state.held if opened.holder else 0)}")
+        self.out.append(f"{opened.name} gets {letters_of(opened.holder.state.held if opened.holder else 0)}")
 
     def close(self, opened: Opened) -> None:
         if opened.holder is not None:
