@@ -11,7 +11,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.storms.operations import plan_of
+from tests.storms.planning import plan_of
 from tests.storms.shrink import describe, explain
 from tests.storms.storm import run
 

@@ -12,7 +12,7 @@ from smbd_uring.engine import breaks, grants, leases
 from smbd_uring.engine.oplock_states import Operation, Surroundings
 from tests.storms.planting import Planted, now_and_then, replaced
 
-NOBODY_THERE = Surroundings(False, False, False, False, False)
+NOBODY_THERE = Surroundings()
 
 
 def _break_nobody(operation: Operation) -> AbstractContextManager[None]:
@@ -66,7 +66,11 @@ def _keep_what_is_granted() -> AbstractContextManager[None]:
     """A data plane goes on with what it was granted when a cache has come in the way."""
 
     def make(allowed: Any) -> Any:
-        return lambda granted_access, *, is_set_id, **others: allowed(granted_access, is_set_id=is_set_id)
+        def allows(granted_access: int, *, is_set_id: bool, **others: bool) -> Any:
+            others = {name: known for name, known in others.items() if not name.startswith("others_cache")}
+            return allowed(granted_access, is_set_id=is_set_id, **others)
+
+        return allows
 
     return replaced(grants, "operations_allowed", make)
 

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from smbd_uring.engine.opens import File
-from tests.storms.operations import Plan, plan_of
+from tests.storms.operations import Plan
+from tests.storms.planning import plan_of
 from tests.storms.planted import PLANTED
 from tests.storms.planting import Planted, replaced
 from tests.storms.shrink import Shrinker, describe, explain
