@@ -31,6 +31,7 @@ from smbd_uring.engine.oplock_states import (
     promoted,
     surroundings,
 )
+from smbd_uring.engine.ordered_set import OrderedSet
 from smbd_uring.ports import ShareFlags
 from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import Dialect, OplockLevel
@@ -64,9 +65,9 @@ class Holder:
         self.file = file
         self.kind = kind
         self.state = state
-        self.opens: set[Open] = set()
+        self.opens: OrderedSet[Open] = OrderedSet()
         self.timer: Timer | None = None
-        self.waiting: set[Parking] = set()
+        self.waiting: OrderedSet[Parking] = OrderedSet()
 
     @property
     def keeps_handles(self) -> bool:
@@ -75,7 +76,7 @@ class Holder:
 
     def wake(self) -> None:
         """Whoever waits looks again."""
-        waiting, self.waiting = self.waiting, set()
+        waiting, self.waiting = self.waiting, OrderedSet()
         for parking in waiting:
             parking.wake()
 
@@ -149,7 +150,7 @@ class LeaseTable:
         """What becomes of an open whose client is not there to be asked for what it holds."""
         self._by_id: dict[LeaseId, Lease] = {}
         self._count_of: Counter[bytes] = Counter()
-        self._by_directory: dict[tuple[str, ...], set[Lease]] = {}
+        self._by_directory: dict[tuple[str, ...], OrderedSet[Lease]] = {}
         """Leases of directories by their absolute path, in one case of its letters."""
         self.oplock_count = 0
 
@@ -180,7 +181,7 @@ class LeaseTable:
                 del self._by_directory[lease.path]
         lease.path = None if path is None else tuple(map(fold_name, path))
         if lease.path is not None:
-            self._by_directory.setdefault(lease.path, set()).add(lease)
+            self._by_directory.setdefault(lease.path, OrderedSet()).add(lease)
 
     @property
     def has_directories(self) -> bool:

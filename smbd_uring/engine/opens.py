@@ -13,6 +13,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from smbd_uring.engine.ordered_set import OrderedSet
 from smbd_uring.engine.share_modes import DATA_RIGHTS, conflicts
 from smbd_uring.ports import Credentials, FileFacts, GrantOperation, Handle, ShareRoot
 from smbd_uring.wire.ntstatus import NtStatus
@@ -70,7 +71,7 @@ class File:
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self.opens: set[Open] = set()
+        self.opens: OrderedSet[Open] = OrderedSet()
         self.deletion: Deletion | None = None
         self.locks: FileLocks | None = None
         """Byte-range locks; None when nobody holds one or waits for one."""
@@ -169,7 +170,7 @@ class Open:
         self.listing_turns: Turns | None = None
         self.knows_local_locks = False
         """Whether somebody has looked for locks of local programs since it was opened."""
-        self.lock_requests: set[Request] = set()
+        self.lock_requests: OrderedSet[Request] = OrderedSet()
         """LOCKs that wait for a range of bytes."""
         self.lock_sequences: dict[int, int] = {}
         """[MS-SMB2] 3.3.1.10, Open.LockSequenceArray: the number of the last LOCK by index, as far as it is valid."""

@@ -15,6 +15,7 @@ from smbd_uring.crypto.keys import SessionKeys
 from smbd_uring.crypto.sealing import Opener, Sealer
 from smbd_uring.crypto.signing import Signer
 from smbd_uring.engine.byte_range_locks import LockAllowance
+from smbd_uring.engine.ordered_set import OrderedSet
 from smbd_uring.engine.session_states import SessionEvent, SessionState, next_state
 from smbd_uring.ports import AccountFlags, Credentials, ShareAnswer, ShareFlags, ShareRoot, TreeFlags
 
@@ -61,9 +62,9 @@ class Tree:
         self.credentials = credentials
         self.maximal_access = maximal_access
         self.encrypt_data = bool(share.flags & ShareFlags.ENCRYPT_DATA)
-        self.opens: set[Open] = set()
+        self.opens: OrderedSet[Open] = OrderedSet()
         self.keeps_root = True
-        self.parked: set[Parking] = set()
+        self.parked: OrderedSet[Parking] = OrderedSet()
         """Where its requests wait for other clients; woken with a status when it closes."""
         self.closing = False
         self.closed = False

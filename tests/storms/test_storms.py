@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.storms.planting import Planted, replaced
 from tests.storms.shrink import Shrinker, describe, explain
 from tests.storms.storm import Outcome, run
 
+PROJECT = Path(__file__).resolve().parents[2]
 SEEDS = int(os.environ.get("STORM_SEEDS", "40"))
 SEEDS_UNTIL_FOUND = 300
 
@@ -32,6 +36,25 @@ def test_a_storm_breaks_no_rule(seed: int) -> None:
 def test_a_storm_is_the_same_each_time() -> None:
     first, second = run(plan_of(5), traced=True), run(plan_of(5), traced=True)
     assert first.history.trace == second.history.trace
+
+
+SHOW_A_STORM = """
+from tests.storms.planning import plan_of
+from tests.storms.storm import run
+for seed in (5, 26):
+    print(*run(plan_of(seed), traced=True).history.trace, sep=chr(10))
+"""
+
+
+def test_a_storm_is_the_same_in_another_process() -> None:
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", SHOW_A_STORM], cwd=PROJECT, env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True, check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]  # fmt: skip
+    assert shown[0] == shown[1] != b""
 
 
 def run_planted(planted: Planted, plan: Plan) -> Outcome:

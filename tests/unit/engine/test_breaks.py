@@ -24,7 +24,8 @@ def a_request() -> Any:
 
 def a_holder(state: State, *opens: Any) -> Holder:
     holder = Holder(File((1, 2)), Kind.LEASE, state)
-    holder.opens.update(opens)
+    for opened in opens:
+        holder.opens.add(opened)
     return holder
 
 
