@@ -370,6 +370,9 @@ FREED_BYTES_KEPT: Final = 16 * MIB
 SHUTDOWN_DRAIN_S: Final = 3.0
 """From SIGTERM on, requests under way get this long to finish and be answered; the process ends within 5 s."""
 
+WRITE_TIME_DELAY_S = 2.0
+"""After so long a write through an open handle moves the write time that clients are told; as Windows and Samba do."""
+
 assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FREED_BYTES_KEPT
 assert IO_BYTES_MAX + FRAME_OVERHEAD_BYTES <= FRAME_BYTES_MAX
 assert SEND_BATCH_BYTES < SEND_QUEUE_BYTES_RESUME

@@ -6,6 +6,7 @@ Knows: [MS-SMB2] 3.3.4.1 (sending any message).  Must not know: how a request wa
 
 from libc.errno cimport EIO
 from libc.string cimport memcpy, memset
+from libc.time cimport time_t
 from smbd_uring._native._atomics cimport add_to_count
 from smbd_uring._native._connection cimport (
     EVENT_FAILED, append_segment, commit, grant_done, mark_dirty, post_event, pthread_mutex_lock, pthread_mutex_unlock,
@@ -15,8 +16,20 @@ from smbd_uring._native._smb2 cimport *
 from smbd_uring._native._window cimport window_grant
 from smbd_uring._native.uio cimport iovec
 
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        # Seconds and nanoseconds.
+        time_t tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_REALTIME
+    int clock_gettime(int clock, timespec *now)
+
+
 cdef enum:
     NONCE_FROM_SERVER = 1
+    # As if the first WRITE were long ago: what was flushed need not wait for clients to be told of it.
+    FLUSHED = 1
 
 cdef uint64_t NONCES_MAX = <uint64_t>-1
 
@@ -70,16 +83,22 @@ cdef bint finish_frame(Keys *keys, uint8_t *room, size_t bytes, uint64_t sealed_
 
 cdef void account(Connection *connection, Step *step, uint32_t count) noexcept nogil:
     # The step is answered and `count` bytes of its file were read or written.  `connection.lock` held.
+    cdef timespec now
     connection.turn_bytes += count
     add_to_count(&connection.plane.served[step.message.command], 1)
     if step.grant is NULL:
         return
-    if step.message.command == COMMAND_READ:
+    if step.message.command == COMMAND_READ and (count or step.operation.length == 0):
         add_to_count(&connection.plane.bytes_read, count)
     else:
         add_to_count(&connection.plane.bytes_written, count)
-    if step.message.command != COMMAND_FLUSH and count:
+    if step.message.command == COMMAND_READ and (count or step.operation.length == 0):
         step.grant.position = step.operation.offset + count
+    elif step.message.command == COMMAND_WRITE and step.grant.written_ns == 0:
+        clock_gettime(CLOCK_REALTIME, &now)
+        step.grant.written_ns = <uint64_t>now.tv_sec * 1000000000 + now.tv_nsec
+    elif step.message.command == COMMAND_FLUSH and step.grant.written_ns:
+        step.grant.written_ns = FLUSHED
     grant_done(connection, step.grant)
 
 
@@ -129,6 +148,4 @@ cdef void answer_read(
 ) noexcept nogil:
     cdef uint32_t status
     cdef size_t body = store_read(step, room + head_bytes(sealed_by) + HEADER_BYTES, count, &status)
-    if status != STATUS_SUCCESS:
-        count = 0
     answer(connection, step, segment, room, body, status, sealed_by, count, is_queued)

@@ -136,8 +136,9 @@ cdef struct Grant:
     # [lock] No operation may begin; `drained_wanted`: the engine waits to hear that none is left.
     bint revoked
     bint drained_wanted
-    # [lock] Where the last READ or WRITE ended.
+    # [lock] Where the last READ ended, and when the first WRITE did, in ns since 1970; 0 before it.
     uint64_t position
+    uint64_t written_ns
 
 
 cdef struct Segment:

@@ -53,7 +53,6 @@ cdef enum:
     ALLOCATED = 7
     ACCESSED = 8
     MODIFIED = 9
-    CHANGED = 10
     STATUS = 0
     ATTRIBUTES = 1
     CREATED = 2
@@ -161,7 +160,7 @@ cdef bint add_object(Layout layout, object listed) except -1:
     entry.creation_time = htole64(filetime(item(facts, CREATED)))
     entry.last_access_time = htole64(filetime(item(status, ACCESSED)))
     entry.last_write_time = htole64(filetime(item(status, MODIFIED)))
-    entry.change_time = htole64(filetime(item(status, CHANGED)))
+    entry.change_time = entry.last_write_time
     if <uint32_t>item(status, MODE) & S_IFMT != S_IFDIR:
         entry.end_of_file = htole64(<uint64_t>item(status, SIZE))
         entry.allocation_size = htole64(<uint64_t>item(status, ALLOCATED))
@@ -191,7 +190,7 @@ cdef bint add_seen(Layout layout, ListedEntries entries, const listed_entry *lis
     entry.creation_time = htole64(listed.created)
     entry.last_access_time = htole64(filetime_of(&status.stx_atime))
     entry.last_write_time = htole64(filetime_of(&status.stx_mtime))
-    entry.change_time = htole64(filetime_of(&status.stx_ctime))
+    entry.change_time = entry.last_write_time
     if status.stx_mode & S_IFMT != S_IFDIR:
         entry.end_of_file = htole64(status.stx_size)
         entry.allocation_size = htole64(status.stx_blocks * 512)

@@ -291,7 +291,7 @@ cdef class PlaneConnection:
         pthread_mutex_unlock(&self.connection.lock)
 
     def position(self, uint64_t volatile_id):
-        """Where the last READ or WRITE of a granted open ended; 0 before the first."""
+        """Where the last READ of a granted open ended; 0 before the first."""
         cdef Grant *grant
         cdef uint64_t position = 0
         pthread_mutex_lock(&self.connection.lock)
@@ -300,6 +300,17 @@ cdef class PlaneConnection:
             position = grant.position
         pthread_mutex_unlock(&self.connection.lock)
         return position
+
+    def written_ns(self, uint64_t volatile_id):
+        """When the first WRITE of a granted open ended, in ns since 1970; 0 before it."""
+        cdef Grant *grant
+        cdef uint64_t written_ns = 0
+        pthread_mutex_lock(&self.connection.lock)
+        grant = find_grant(self.connection, volatile_id)
+        if grant is not NULL:
+            written_ns = grant.written_ns
+        pthread_mutex_unlock(&self.connection.lock)
+        return written_ns
 
     def set_position(self, uint64_t volatile_id, uint64_t position):
         """The engine served one that ended there."""

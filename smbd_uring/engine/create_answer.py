@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from smbd_uring.engine import leases
 from smbd_uring.engine.access import maximal_access
 from smbd_uring.engine.create_plan import CreatePlan
-from smbd_uring.engine.information import times_of
+from smbd_uring.engine.information import allocation_of, times_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
 from smbd_uring.wire import create_contexts
@@ -41,12 +41,14 @@ def answer_create(
     request.chain.opened = request.chain.known = opened
     facts = opened.facts
     creation, access, write, change = times_of(facts)
-    is_directory = opened.is_directory
+    size, allocated = facts.status.size, max(opened.reserved, allocation_of(facts.status))
+    if opened.is_directory:
+        size = allocated = 0
     if opened.holder is not None:
         contexts = [*contexts, *leases.contexts_of(opened)]
     answer = CreateResponse(
         leases.level_of(opened) if oplock_level is None else oplock_level, 0, action, creation, access, write, change,
-        0 if is_directory else facts.status.allocated, 0 if is_directory else facts.status.size,
+        allocated, size,
         facts.attributes or NORMAL, opened.file_id, contexts,
     )  # fmt: skip
     return Response(answer.encode())

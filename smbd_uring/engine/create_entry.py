@@ -8,7 +8,7 @@ from __future__ import annotations
 from stat import S_IFDIR
 
 from smbd_uring import limits
-from smbd_uring.engine import breaks
+from smbd_uring.engine import breaks, write_times
 from smbd_uring.engine.access import WRITE_DATA
 from smbd_uring.engine.create_plan import MODE_OPTIONS, CreatePlan
 from smbd_uring.engine.durable_handles import is_fenced
@@ -18,8 +18,10 @@ from smbd_uring.engine.request import Request
 from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.teardown import close_open
 from smbd_uring.ports import FileFacts
+from smbd_uring.wire.const import AccessMask
 from smbd_uring.wire.ntstatus import NtStatus
 
+FILE_READ_ATTRIBUTES = int(AccessMask.FILE_READ_ATTRIBUTES)
 S_IFMT = 0o170000
 
 
@@ -55,9 +57,12 @@ def enter(
     if file.opens and file.refuses(access, plan.share_access):
         raise SmbError(NtStatus.SHARING_VIOLATION)
     volatile = opens.fresh_volatile(session.opens)
+    is_directory = facts.status.mode & S_IFMT == S_IFDIR
+    if is_directory:  # whoever reached it may look at it
+        granted |= FILE_READ_ATTRIBUTES
     opened = Open(
-        session, tree, file, opens.next_file_id(volatile), components, granted, plan.share_access, plan.options, facts,
-        facts.status.mode & S_IFMT == S_IFDIR,
+        session, tree, file, opens.next_file_id(volatile), components, granted, plan.share_access, plan.options,
+        write_times.shown(request.engine, file, facts), is_directory,
     )  # fmt: skip
     opened.mode = plan.options & MODE_OPTIONS
     opened.channel_sequence = request.header.channel_sequence

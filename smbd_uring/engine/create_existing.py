@@ -32,6 +32,7 @@ from smbd_uring.wire.fscc import CompletionFilter
 from smbd_uring.wire.ntstatus import NtStatus
 
 CREATE = int(CreateDisposition.CREATE)
+OVERWRITES = (int(CreateDisposition.OVERWRITE), int(CreateDisposition.OVERWRITE_IF))
 NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
 READONLY = int(FileAttributes.READONLY)
 DELETE = int(AccessMask.DELETE)
@@ -47,6 +48,7 @@ async def open_existing(
 ) -> Open | None:
     """Open the file that a lookup found.  None when its name went away meanwhile."""
     opened, engine, tree, facts = None, request.engine, request.tree_of(), found.facts
+    is_taken = False
     try:
         assert facts is not None
         leases.check_key(request, plan, facts.status.identity)
@@ -56,8 +58,8 @@ async def open_existing(
         granted = grant_unasked(tree, facts, plan.desired_access)
         if granted is None:
             granted = await grant(engine, tree, found.components, path_handle, facts, plan.desired_access)
-        if facts.attributes & READONLY and facts.status.mode & S_IFMT != S_IFDIR:
-            granted &= ~WRITE_DATA
+        if facts.attributes & READONLY and not plan.must_be_directory and (granted & WRITE_DATA or plan.truncates):
+            raise SmbError(NtStatus.ACCESS_DENIED)
         if plan.delete_on_close and (not granted & DELETE or not found.components):
             raise SmbError(NtStatus.ACCESS_DENIED)
         if not await _make_way(request, path_handle, generation):
@@ -67,13 +69,18 @@ async def open_existing(
         opened.uses_data = flags is not None and not opened.is_directory
         if opened.uses_data and opened.file.guard is not None:
             await stand_aside(engine, opened.file)
-        opened.handle = path_handle if flags is None else await Reopen(path_handle, flags, opened.credentials)
+        if flags is None:
+            opened.handle, is_taken = path_handle, True
+        else:
+            opened.handle = await Reopen(path_handle, flags, opened.credentials)
+        if plan.delete_on_close:
+            await _check_deletable(request, opened)
     except BaseException:
         if opened is not None:
             await abandon(request, opened)
         raise
     finally:
-        if opened is None or opened.handle != path_handle:
+        if not is_taken:
             await CloseHandle(path_handle)
     return opened
 
@@ -94,25 +101,33 @@ async def _make_way(request: Request, path_handle: Handle, generation: int) -> b
 def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
     """[MS-FSA] 2.1.5.1.2: what is there must be what was asked for."""
     is_directory = facts.status.mode & S_IFMT == S_IFDIR
-    if is_directory and plan.options & NON_DIRECTORY_FILE:
-        raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
     if plan.disposition == CREATE:
+        if is_directory and plan.options & NON_DIRECTORY_FILE:
+            raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     if plan.must_be_directory and not is_directory:
         raise SmbError(NtStatus.NOT_A_DIRECTORY)
+    if plan.disposition in OVERWRITES:
+        protected = facts.attributes & (FileAttributes.HIDDEN | FileAttributes.SYSTEM)
+        if protected & ~plan.attributes:
+            raise SmbError(NtStatus.ACCESS_DENIED)
+    if plan.access_objection is not None:
+        raise SmbError(plan.access_objection)
     if is_directory:
+        if plan.options & NON_DIRECTORY_FILE:
+            raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
         if plan.truncates:
             raise SmbError(NtStatus.INVALID_PARAMETER)
-        return
-    if plan.truncates:
-        protected = facts.attributes & (FileAttributes.HIDDEN | FileAttributes.SYSTEM)
-        if facts.attributes & READONLY or protected & ~plan.attributes:
-            raise SmbError(NtStatus.ACCESS_DENIED)
-    if facts.attributes & READONLY:
-        if plan.desired_access & WRITE_DATA:
-            raise SmbError(NtStatus.ACCESS_DENIED)
-        if plan.delete_on_close:
-            raise SmbError(NtStatus.CANNOT_DELETE)
+
+
+async def _check_deletable(request: Request, opened: Open) -> None:
+    """Whether what is there may go with its handle; a folder that holds something simply stays when that is closed."""
+    if opened.is_directory:
+        assert opened.handle is not None
+        if not await request.engine.filesystem.directory_is_empty(opened.handle, opened.credentials):
+            opened.delete_on_close = False
+    elif opened.facts.attributes & READONLY:
+        raise SmbError(NtStatus.CANNOT_DELETE)
 
 
 def _flags_for_data(opened: Open, plan: CreatePlan) -> int | None:
@@ -133,6 +148,7 @@ async def overwrite(request: Request, plan: CreatePlan, opened: Open) -> None:
     root, handle = opened.tree.root, opened.handle
     assert root is not None and handle is not None
     notifications, share_path = request.engine.notifications, opened.tree.share.path
+    opened.is_overwrite_untold = True
     async with notifications.own_change(share_path, opened.components):
         await Truncate(handle, 0, opened.credentials)
         own = leases.own_lease(request, plan, opened.file)  # the open itself has it only once it is ready

@@ -30,6 +30,8 @@ async def claim_and_create(request: Request, plan: CreatePlan, found: Found, cla
     `claims_before` claims were over."""
     if not plan.creates:
         raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
+    if plan.access_objection is not None:
+        raise SmbError(plan.access_objection)
     claims, key = request.engine.name_claims, key_of(request.tree_of().share.path, found.components)
     try:
         if not await claims.claim(key):
@@ -70,7 +72,7 @@ async def _create_new(request: Request, plan: CreatePlan, found: Found) -> Open 
         async with engine.notifications.own_change(tree.share.path, found.components):
             if plan.must_be_directory:
                 handle = await engine.filesystem.create_directory(
-                    root, found.components, plan.attributes & ~FileAttributes.ARCHIVE, tree.credentials
+                    root, found.components, plan.attributes, tree.credentials
                 )
             else:
                 handle, facts = await engine.filesystem.create_file(

@@ -1,4 +1,4 @@
-"""What a CREATE asks for, checked: every parameter that is wrong whatever is on the disk is refused here.
+"""What a CREATE asks for, and what is wrong with it whatever is on the disk.
 
 Knows: [MS-FSA] 2.1.5.1 phase 1, [MS-SMB2] 3.3.5.9.  Must not know: the file system, opens.
 """
@@ -24,15 +24,13 @@ from smbd_uring.wire.const import (
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.ntstatus import NtStatus
 
-OPTIONS_VALID = 0x00FF_FFFF
-OPTIONS_REFUSED = (
-    CreateOptions.FILE_CREATE_TREE_CONNECTION
-    | CreateOptions.FILE_OPEN_BY_FILE_ID
-    | CreateOptions.FILE_RESERVE_OPFILTER
-)
-"""Asked for by nobody over SMB; answered NOT_SUPPORTED, as Windows does."""
+OPTIONS_VALID = 0x00EF_FFFF
+"""Every other one is INVALID_PARAMETER, FILE_RESERVE_OPFILTER too, which nobody asks for over SMB."""
 
-SHARE_ACCESS_VALID = ShareAccess.READ | ShareAccess.WRITE | ShareAccess.DELETE
+OPTIONS_REFUSED = CreateOptions.FILE_OPEN_BY_FILE_ID
+"""Answered NOT_SUPPORTED."""
+
+SHARE_ACCESS_VALID = int(ShareAccess.READ | ShareAccess.WRITE | ShareAccess.DELETE)
 ATTRIBUTES_VALID = 0x0000_7FB7
 ATTRIBUTES_STORED = (
     FileAttributes.READONLY | FileAttributes.HIDDEN | FileAttributes.SYSTEM | FileAttributes.ARCHIVE
@@ -47,13 +45,13 @@ MODE_OPTIONS = int(
 )
 """Options that an open shows as its mode ([MS-FSCC] 2.4.31)."""
 
-DELETABLE = AccessMask.DELETE | AccessMask.MAXIMUM_ALLOWED
+DELETE = int(AccessMask.DELETE)
 DELETE_ON_CLOSE = int(CreateOptions.FILE_DELETE_ON_CLOSE)
 DIRECTORY_FILE = int(CreateOptions.FILE_DIRECTORY_FILE)
 NON_DIRECTORY_FILE = int(CreateOptions.FILE_NON_DIRECTORY_FILE)
 DELEGATE = int(ImpersonationLevel.DELEGATE)
 OVERWRITE_IF = int(CreateDisposition.OVERWRITE_IF)
-ENCRYPTED = int(FileAttributes.ENCRYPTED)
+TEMPORARY = int(FileAttributes.TEMPORARY)
 TRUNCATING = (CreateDisposition.SUPERSEDE, CreateDisposition.OVERWRITE, CreateDisposition.OVERWRITE_IF)
 CREATING = (
     CreateDisposition.SUPERSEDE,
@@ -91,52 +89,64 @@ class CreatePlan:
     """What the client asks to cache: an OplockLevel, and what goes with LEASE."""
     wants_contexts: bool = False
     """Whether any answer of those is wanted."""
+    objection: NtStatus | None = None
+    """What is wrong with its numbers, whatever the file is.  The client hears of it when its name was looked up: a
+    folder that is not there comes first."""
+    access_objection: NtStatus | None = None
+    """What is wrong with the access; for a file that comes after what the disposition has to say of its name."""
 
 
 def plan_of(body: CreateRequest) -> CreatePlan:
-    """Check a CREATE's parameters.  SmbError with the status that the first wrong one deserves."""
-    desired_access = _check_numbers(body)
+    """Read a CREATE.  SmbError for a name or a context that cannot be; for its numbers the plan has objections."""
     options, disposition = body.create_options, body.create_disposition
-    delete_on_close = options & DELETE_ON_CLOSE != 0
-    if delete_on_close and not desired_access & DELETABLE:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    components = components_of(body.name)
     if options & NON_DIRECTORY_FILE and body.name.endswith("\\"):
         raise SmbError(NtStatus.OBJECT_NAME_INVALID)
+    access_objection, desired_access = None, body.desired_access
+    try:
+        desired_access = expand(desired_access)
+    except SmbError as error:
+        access_objection = error.status
     plan = CreatePlan(
-        components, desired_access, body.share_access, disposition, options, body.file_attributes & ATTRIBUTES_STORED,
-        disposition in TRUNCATING, disposition in CREATING, delete_on_close, options & DIRECTORY_FILE != 0,
+        (), desired_access, body.share_access & SHARE_ACCESS_VALID, disposition, options,
+        body.file_attributes & ATTRIBUTES_STORED, disposition in TRUNCATING, disposition in CREATING,
+        options & DELETE_ON_CLOSE != 0, options & DIRECTORY_FILE != 0, access_objection=access_objection,
     )  # fmt: skip
+    if body.contexts:
+        _read_contexts(body, plan)
+    plan.components = components_of(body.name)
+    plan.objection = _objection(body, plan)
     if plan.truncates:
         superseded = disposition == CreateDisposition.SUPERSEDE
         plan.action = CreateAction.SUPERSEDED if superseded else CreateAction.OVERWRITTEN
     plan.oplock_level = body.requested_oplock_level
-    if body.contexts:
-        _read_contexts(body, plan)
     return plan
 
 
-def _check_numbers(body: CreateRequest) -> int:
-    """Result: the desired access, `expand`ed."""
-    options, disposition = body.create_options, body.create_disposition
+def _objection(body: CreateRequest, plan: CreatePlan) -> NtStatus | None:
+    options, disposition = plan.options, plan.disposition
     if body.impersonation_level > DELEGATE:
-        raise SmbError(NtStatus.BAD_IMPERSONATION_LEVEL)
-    if options & ~OPTIONS_VALID or disposition > OVERWRITE_IF:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
+        return NtStatus.BAD_IMPERSONATION_LEVEL
     if options & OPTIONS_REFUSED:
-        raise SmbError(NtStatus.NOT_SUPPORTED)
-    desired_access = expand(body.desired_access)
-    if body.file_attributes & ENCRYPTED:
-        raise SmbError(NtStatus.ACCESS_DENIED)
-    if body.share_access & ~SHARE_ACCESS_VALID or body.file_attributes & ~ATTRIBUTES_VALID:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    if options & DIRECTORY_FILE and (options & NON_DIRECTORY_FILE or disposition in TRUNCATING):
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    return desired_access
+        return NtStatus.NOT_SUPPORTED
+    if options & ~OPTIONS_VALID:
+        return NtStatus.INVALID_PARAMETER
+    if plan.delete_on_close and not plan.desired_access & DELETE:
+        return NtStatus.INVALID_PARAMETER
+    if options & DIRECTORY_FILE:
+        if options & NON_DIRECTORY_FILE or body.file_attributes & TEMPORARY:
+            return NtStatus.INVALID_PARAMETER
+        if plan.access_objection is not None:
+            return plan.access_objection
+        if plan.truncates:
+            return NtStatus.INVALID_PARAMETER
+    return NtStatus.INVALID_PARAMETER if disposition > OVERWRITE_IF else None
 
 
 def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:
-    """[MS-SMB2] 2.2.13.2: what is not understood is skipped; what cannot be honoured and would matter is refused."""
+    """[MS-SMB2] 2.2.13.2: what is not understood is skipped; what cannot be honoured and would matter is refused.
+
+    A TIMEWARP_TOKEN does not matter: no share tells of snapshots that it could name.
+    """
     if len(body.contexts) > limits.CREATE_CONTEXTS_MAX:
         raise SmbError(NtStatus.INVALID_PARAMETER)
     for name, data in body.contexts:
@@ -151,8 +161,6 @@ def _read_contexts(body: CreateRequest, plan: CreatePlan) -> None:
             plan.lease = create_contexts.LeaseRequest.decode(data)
         elif name == create_contexts.EXTENDED_ATTRIBUTES:
             raise SmbError(NtStatus.EAS_NOT_SUPPORTED)
-        elif name == create_contexts.TIMEWARP_TOKEN:
-            raise SmbError(NtStatus.OBJECT_NAME_NOT_FOUND)
         elif name == create_contexts.SECURITY_DESCRIPTOR:
             raise SmbError(NtStatus.NOT_SUPPORTED)
     plan.wants_contexts = plan.wants_maximal_access or plan.wants_disk_id

@@ -177,7 +177,8 @@ class HandleTable:
         opened = self._by_create.get((client_guid, create_guid))
         if opened is None or opened.closing or not _of(opened).is_replay_eligible:
             return None
-        return opened if grants.position_of(opened) == 0 else None  # nor has a data plane served it
+        is_used = grants.position_of(opened) or grants.written_ns_of(opened)
+        return None if is_used else opened  # nor has a data plane served it
 
     def of_application(self, app_instance_id: bytes) -> list[Open]:
         """Opens of one instance of an application."""

@@ -17,6 +17,7 @@ from stat import S_IFDIR
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
+from smbd_uring.engine import write_times
 from smbd_uring.engine.chain import SIGNATURE_OFFSET
 from smbd_uring.engine.commands.query_info import FILE_CLASSES, NEEDS_READ_ATTRIBUTES
 from smbd_uring.engine.create_plan import (
@@ -24,7 +25,6 @@ from smbd_uring.engine.create_plan import (
     DELEGATE,
     DELETE_ON_CLOSE,
     DIRECTORY_FILE,
-    ENCRYPTED,
     MODE_OPTIONS,
     NON_DIRECTORY_FILE,
     OPTIONS_REFUSED,
@@ -62,7 +62,7 @@ CLASSES = frozenset(map(int, FILE_CLASSES)) - {int(FileInfoClass.ALTERNATE_NAME)
 NEED_READ_ATTRIBUTES = frozenset(map(int, NEEDS_READ_ATTRIBUTES))
 OPTIONS_KNOWN = int(OPTIONS_VALID & ~OPTIONS_REFUSED & ~DELETE_ON_CLOSE)
 EITHER_KIND = DIRECTORY_FILE | NON_DIRECTORY_FILE
-ATTRIBUTES_ALLOWED = ATTRIBUTES_VALID & ~ENCRYPTED
+ATTRIBUTES_ALLOWED = ATTRIBUTES_VALID
 SHARE_ACCESS_KNOWN = int(SHARE_ACCESS_VALID)
 COMMANDS = (int(Command.CREATE), int(Command.QUERY_INFO), int(Command.CLOSE))
 NO_SIGNATURES = (0, 0, 0)
@@ -172,8 +172,10 @@ def _look(engine: Engine, tree: Tree, asked: Glance) -> Answer | None:
     if options & (NON_DIRECTORY_FILE if is_directory else DIRECTORY_FILE):
         return None
     file = engine.opens.file(status.identity)
-    if file is not None and file.delete_pending:
-        return None
+    if file is not None:
+        if file.delete_pending:
+            return None
+        facts = write_times.shown(engine, file, facts)
     information = information_of(facts, components, parameters.desired_access, options & MODE_OPTIONS, False)
     encoded, room = encode_file_information(info_class, information), asked.output_buffer_length
     if len(encoded) > room or minimum_file_size(info_class) > room:

@@ -20,7 +20,7 @@ from smbd_uring.engine.byte_range_locks import table_of
 from smbd_uring.engine.session_states import SessionState
 from smbd_uring.engine.share_modes import READ_RIGHTS, WRITE_RIGHTS
 from smbd_uring.ports import Drained, GrantOperation
-from smbd_uring.wire.const import AccessMask, CreateOptions
+from smbd_uring.wire.const import AccessMask, CreateOptions, FileAttributes
 
 if TYPE_CHECKING:
     from smbd_uring.engine.connection import Connection
@@ -98,19 +98,20 @@ async def withdraw(session: Session, connection: Connection) -> None:
 
 def operations_allowed(
     granted_access: int, *, is_set_id: bool, reads_locked: bool = False, writes_locked: bool = False,
-    others_cache_reads: bool = False, others_cache_writes: bool = False,
+    others_cache_reads: bool = False, others_cache_writes: bool = False, marks_change: bool = False,
 ) -> GrantOperation:  # fmt: skip
     """The rule: what an open may do to its file's data with nothing left to decide.
 
     `is_set_id`: the file gives a program its owner's or group's power.  `reads_locked`, `writes_locked`: a byte-range
     lock may refuse one of its READs or WRITEs.  `others_cache_reads`, `others_cache_writes`: another client holds an
-    oplock or lease that a WRITE, or any use of the data, has to break first.
+    oplock or lease that a WRITE, or any use of the data, has to break first.  `marks_change`: the first WRITE gives
+    the file its ARCHIVE attribute.
     """
     operations = NOTHING
     if granted_access & READ_RIGHTS and not reads_locked and not others_cache_writes:
         operations |= GrantOperation.READ
     # A data plane writes as the server: the kernel would leave a program the power that its change has to end.
-    may_write = granted_access & AccessMask.FILE_WRITE_DATA and not is_set_id
+    may_write = granted_access & AccessMask.FILE_WRITE_DATA and not is_set_id and not marks_change
     if may_write and not writes_locked and not others_cache_reads and not others_cache_writes:
         operations |= GrantOperation.WRITE
     if granted_access & WRITE_RIGHTS and not others_cache_writes:
@@ -122,8 +123,9 @@ def operations_of(opened: Open) -> GrantOperation:
     """What `operations_allowed` says of an open as its file is now."""
     file, is_set_id = opened.file, bool(opened.facts.status.mode & (S_ISUID | S_ISGID))
     locks, caching = file.locks, file.caching
+    marks_change = is_unmarked(opened)
     if locks is None and caching is None:
-        return operations_allowed(opened.granted_access, is_set_id=is_set_id)
+        return operations_allowed(opened.granted_access, is_set_id=is_set_id, marks_change=marks_change)
     return operations_allowed(
         opened.granted_access,
         is_set_id=is_set_id,
@@ -131,6 +133,18 @@ def operations_of(opened: Open) -> GrantOperation:
         writes_locked=locks is not None and locks.may_refuse_writes(opened),
         others_cache_reads=caching is not None and caching.others_read(opened),
         others_cache_writes=caching is not None and caching.others_write(opened),
+        marks_change=marks_change,
+    )
+
+
+def is_unmarked(opened: Open) -> bool:
+    """Whether the next WRITE is the first through this open and finds the file without its ARCHIVE attribute."""
+    root = opened.tree.root
+    return (
+        not opened.facts.attributes & FileAttributes.ARCHIVE
+        and root is not None
+        and root.store_dos_attributes
+        and not written_ns_of(opened)
     )
 
 
@@ -220,7 +234,7 @@ async def revoke(opened: Open) -> None:
     Two requests may want it at the same time: both wait, and what one of them grants anew the other takes back again.
     """
     while opened.served_on:
-        opened.position = position_of(opened)
+        opened.position, opened.written_ns = position_of(opened), written_ns_of(opened)
         opened.granted_operations = NOTHING
         draining = [connection for connection in list(opened.served_on) if not _take_back(opened, connection)]
         if draining:
@@ -228,7 +242,7 @@ async def revoke(opened: Open) -> None:
 
 
 def position_of(opened: Open) -> int:
-    """Where the last READ or WRITE of an open ended, whoever served it; of several channels, one that served any."""
+    """Where the last READ of an open ended, whoever served it; of several channels, one that served any."""
     if not opened.is_granted:
         return opened.position
     for connection in opened.served_on:
@@ -239,8 +253,20 @@ def position_of(opened: Open) -> int:
     return opened.position
 
 
+def written_ns_of(opened: Open) -> int:
+    """When the first WRITE through an open ended, whoever served it, in ns since 1970; 0 before it."""
+    if opened.written_ns:
+        return opened.written_ns
+    for connection in opened.served_on:
+        assert connection.plane is not None
+        written_ns = connection.plane.written_ns(opened.file_id.volatile)
+        if written_ns:
+            return written_ns
+    return 0
+
+
 def move_position(opened: Open, position: int) -> None:
-    """The engine served a READ or WRITE that ended there."""
+    """The engine served a READ that ended there, or the client moved it there."""
     opened.position = position
     for connection in opened.served_on:
         assert connection.plane is not None

@@ -6,6 +6,7 @@ Knows: the file-system port.  Must not know: what the name is wanted for.
 from __future__ import annotations
 
 import errno
+import stat
 from typing import TYPE_CHECKING
 
 from smbd_uring.engine.errors import SmbError
@@ -32,6 +33,15 @@ async def look_up(engine: Engine, tree: Tree, components: tuple[str, ...]) -> Fo
         return await engine.filesystem.lookup(root, components, tree.credentials)
     except OSError as error:
         raise await why_not_found(engine, tree, components, error) from None
+
+
+async def require_directory(engine: Engine, tree: Tree, components: tuple[str, ...]) -> None:
+    """SmbError(OBJECT_PATH_NOT_FOUND) unless these components lead to a directory."""
+    found = await look_up(engine, tree, components)
+    if found.handle is not None:
+        await CloseHandle(found.handle)
+    if found.facts is None or not stat.S_ISDIR(found.facts.status.mode):
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
 
 
 async def why_not_found(engine: Engine, tree: Tree, components: tuple[str, ...], error: OSError) -> Exception:

@@ -27,6 +27,15 @@ DATA_STREAM = "::$DATA"
 """The unnamed stream by its full name: the file itself."""
 
 
+class LastComponentError(SmbError):
+    """Nothing has, or can have, a name whose last component is that; whether the folder before it is there comes
+    first.  `parent` is that folder."""
+
+    def __init__(self, parent: tuple[str, ...]) -> None:
+        super().__init__(NtStatus.OBJECT_NAME_INVALID)
+        self.parent = parent
+
+
 def components_of(name: str) -> tuple[str, ...]:
     r"""Split `a\b\c`.  The empty name is the share's root, (); separators too many do not count, and `..` takes back
     the component before it.
@@ -56,7 +65,7 @@ def _split(name: str) -> tuple[str, ...]:
                 raise SmbError(NtStatus.OBJECT_PATH_SYNTAX_BAD)
             components.pop()
         else:
-            _check(part, is_last=position == len(parts) - 1)
+            _check(part, tuple(components), is_last=position == len(parts) - 1)
             components.append(part)
     return tuple(components)
 
@@ -65,9 +74,9 @@ _cached = lru_cache(CACHED_NAMES_MAX)(_split)
 """Clients ask for the same few names again and again; a refusal is not remembered."""
 
 
-def _check(component: str, is_last: bool) -> None:
+def _check(component: str, parent: tuple[str, ...], is_last: bool) -> None:
     if component == "." or len(component.encode("utf-8")) > limits.NAME_BYTES_MAX:
-        raise SmbError(NtStatus.OBJECT_NAME_INVALID if is_last else NtStatus.OBJECT_PATH_NOT_FOUND)
+        raise LastComponentError(parent) if is_last else SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
     if not FORBIDDEN.isdisjoint(component):
         raise SmbError(NtStatus.OBJECT_NAME_INVALID)
 

@@ -67,7 +67,9 @@ class Deletion:
 class File:
     """What the opens of one inode share."""
 
-    __slots__ = ("caching", "deletion", "guard", "identity", "locks", "opens", "writes")
+    __slots__ = (
+        "caching", "deletion", "guard", "identity", "is_write_time_set", "locks", "opens", "write_time_ns", "writes",
+    )  # fmt: skip
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -81,6 +83,9 @@ class File:
         """WRITEs that the engine has begun, whose bytes may arrive at any moment."""
         self.guard: Guard | None = None
         """What tells of local programs; None when nothing does."""
+        self.write_time_ns: int | None = None
+        """The write time that clients are told, None for the kernel's; see `engine.write_times`."""
+        self.is_write_time_set = False
 
     @property
     def delete_pending(self) -> bool:
@@ -132,10 +137,11 @@ class Open:
     __slots__ = (
         "busy", "changes_at_close", "channel_sequence", "closed", "closing", "components", "create_options",
         "credentials", "delete_on_close", "durability", "facts", "file", "file_id", "found", "granted_access",
-        "granted_operations", "handle", "has_written", "holder", "idle", "is_directory", "is_ready",
-        "knows_local_locks", "listing", "listing_turns", "lock_requests", "lock_sequences", "mode", "older_requests",
-        "parent_lease", "position", "sequence_moves", "served_on", "session", "share_access", "tree", "uses_data",
-        "waiting_for_close", "watcher",
+        "granted_operations", "handle", "has_written", "holder", "holds_write_time", "idle", "is_directory",
+        "is_overwrite_untold", "is_ready", "is_write_told", "knows_local_locks", "listing", "listing_turns",
+        "lock_requests", "lock_sequences", "mode", "older_requests", "parent_lease", "position", "reserved",
+        "sequence_moves", "served_on", "session", "share_access", "tree", "uses_data", "waiting_for_close", "watcher",
+        "written_ns",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +167,11 @@ class Open:
         self.uses_data = False
         """Whether the handle is, or is about to be, one that the kernel counts as reading or writing the file."""
         self.delete_on_close = False
+        self.holds_write_time = self.is_write_told = self.is_overwrite_untold = False
+        self.written_ns = 0
+        """When the first WRITE through it ended, in ns since 1970; 0 before it.  See `grants.written_ns_of`."""
+        self.reserved = 0
+        """Bytes that the file was to have room for when it was made through this handle, which is told that it has."""
         self.closing = False
         self.busy = 0
         self.idle: list[Parking] = []

@@ -15,7 +15,7 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine import breaks, grants, guards, leases
+from smbd_uring.engine import breaks, grants, guards, leases, write_times
 from smbd_uring.engine.lock_taking import end_waiting, release
 from smbd_uring.engine.opens import Deletion, Open
 from smbd_uring.engine.oplock_states import Operation
@@ -68,8 +68,11 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     await release(engine, opened)
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
-    elif breaks.is_watched(engine, opened):
-        await _show_changes(engine, opened)
+    else:
+        if not opened.is_directory or opened.holds_write_time:
+            await write_times.closing(opened)
+        if breaks.is_watched(engine, opened):
+            await _show_changes(engine, opened)
     tree = opened.tree
     engine.opens.remove(opened)
     engine.handles.remove(opened)

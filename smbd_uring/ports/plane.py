@@ -95,7 +95,10 @@ class PlaneConnection(Protocol):
         """A frame that came with this number in `frozen` is answered; harmless when the grant is gone."""
 
     def position(self, volatile_id: int) -> int:
-        """Where the last READ or WRITE of a granted open ended; 0 before the first."""
+        """Where the last READ of a granted open ended; 0 before the first."""
+
+    def written_ns(self, volatile_id: int) -> int:
+        """When the first WRITE of a granted open ended, in ns since 1970; 0 before it, 1 when a FLUSH came after it."""
 
     def set_position(self, volatile_id: int, position: int) -> None:
         """The engine served one that ended there."""

@@ -94,6 +94,8 @@ class WriteRequest:
     flags: int = 0
     channel: int = 0
     remaining_bytes: int = 0
+    is_placed: bool = True
+    """Whether DataOffset is behind the fixed part, as it has to be even where there is no data."""
 
     @classmethod
     def decode(cls, message: memoryview) -> WriteRequest:
@@ -104,13 +106,15 @@ class WriteRequest:
         if data_offset > WRITE_DATA_OFFSET_MAX:
             raise MalformedMessage(f"a WRITE with its data at {data_offset}")
         data = slice_of(message, data_offset, length, earliest=BODY_OFFSET + _WRITE_REQUEST.size)
-        return cls(offset, FileId(persistent, volatile), data, flags, channel, remaining)
+        is_placed = data_offset >= BODY_OFFSET + _WRITE_REQUEST.size
+        return cls(offset, FileId(persistent, volatile), data, flags, channel, remaining, is_placed)
 
     def encode_head(self) -> bytes:
         """The 48 fixed bytes; the data follows at once."""
+        data_offset = BODY_OFFSET + _WRITE_REQUEST.size if self.is_placed else 0
         return _WRITE_REQUEST.pack(
-            49, BODY_OFFSET + _WRITE_REQUEST.size, len(self.data), self.offset, *self.file_id, self.channel,
-            self.remaining_bytes, 0, 0, self.flags,
+            49, data_offset, len(self.data), self.offset, *self.file_id, self.channel, self.remaining_bytes, 0, 0,
+            self.flags,
         )  # fmt: skip
 
     def encode(self) -> bytes:

@@ -154,7 +154,7 @@ def test_the_root_is_a_directory_that_cannot_be_deleted(server: TestedServer) ->
     disposition = DispositionInformation(True)
     status = client.set_info(answer.file_id, FileInfoClass.DISPOSITION, disposition).status
     assert status in (NtStatus.ACCESS_DENIED, NtStatus.CANNOT_DELETE)
-    reply = client.create("", AccessMask.MAXIMUM_ALLOWED, options=DIRECTORY | DELETE_ON_CLOSE)
+    reply = client.create("", DELETE, options=DIRECTORY | DELETE_ON_CLOSE)
     assert reply.status in (NtStatus.ACCESS_DENIED, NtStatus.CANNOT_DELETE)
 
 

@@ -41,7 +41,7 @@ OPEN_IF, OVERWRITE_IF = CreateDisposition.OPEN_IF, CreateDisposition.OVERWRITE_I
 CONTEXTS = [(b"MxAc", b""), (b"QFid", b""), (b"AlSi", (1 << 16).to_bytes(8, "little"))]
 EFFECTS_ON_FILES: list[type[Effect[Any]]] = [
     ports.OpenAt, ports.Reopen, ports.CloseHandle, ports.ReadAt, ports.WriteAt, ports.Synchronize, ports.Stat,
-    ports.StatVolume, ports.CheckAccess, ports.Truncate, ports.Allocate, ports.MakeDirectory, ports.Unlink,
+    ports.StatVolume, ports.CheckAccess, ports.Truncate, ports.MakeDirectory, ports.Unlink,
     ports.Rename, ports.Link, ports.SetTimes, ports.GetXattr, ports.SetXattr, ports.ListDirectory, ports.StatEntries,
 ]  # fmt: skip
 ERRNOS = (errno.EIO, errno.EACCES, errno.ENOENT, errno.EMFILE, errno.ENOSPC, errno.EEXIST)

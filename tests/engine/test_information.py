@@ -198,10 +198,9 @@ def test_some_values_mean_that_a_time_stays(opened, unchanged: int) -> None:
     "wanted",
     [
         BasicInformation(END, 0, 0, 0, 0), BasicInformation(0, 0, 0xFFFF_FFFF_FFFF_FFFD, 0, 0),
-        BasicInformation(0, 0, 0, 0, FileAttributes.DIRECTORY), BasicInformation(0, 0, 0, 0, 0x8),
     ],
 )  # fmt: skip
-def test_times_and_attributes_that_cannot_be_are_invalid(opened, wanted: BasicInformation) -> None:
+def test_times_that_cannot_be_are_invalid(opened, wanted: BasicInformation) -> None:
     client, file_id = opened
     assert client.set_info(file_id, FileInfoClass.BASIC, wanted).status == NtStatus.INVALID_PARAMETER
 
@@ -292,7 +291,23 @@ def test_a_folder_has_attributes_and_times_and_no_size(server: TestedServer) -> 
     assert (told.basic.creation_time, told.basic.last_write_time) == (CREATION_TIME, WRITE_TIME)
     assert (told.standard.end_of_file, told.standard.directory) == (0, 1)
     reply = client.set_info(folder, FileInfoClass.END_OF_FILE, EndOfFileInformation(1))
-    assert reply.status == NtStatus.INVALID_PARAMETER
+    assert reply.status == NtStatus.INVALID_HANDLE
+    assert client.set_info(folder, FileInfoClass.END_OF_FILE, EndOfFileInformation(0)).status == NtStatus.SUCCESS
+    temporary = BasicInformation(0, 0, 0, 0, FileAttributes.TEMPORARY)
+    assert client.set_info(folder, FileInfoClass.BASIC, temporary).status == NtStatus.INVALID_PARAMETER
+
+
+@pytest.mark.parametrize("attributes", [FileAttributes.DIRECTORY, 0x8])
+def test_attributes_that_no_file_can_have_are_passed_over(server: TestedServer, attributes: int) -> None:
+    client = server.client()
+    file_id = client.open("file", disposition=CreateDisposition.CREATE)
+    wanted = BasicInformation(0, 0, 0, 0, attributes | FileAttributes.HIDDEN)
+    assert client.set_info(file_id, FileInfoClass.BASIC, wanted).status == NtStatus.SUCCESS
+    told = BasicInformation.decode(query(client, file_id, FileInfoClass.BASIC))
+    assert told.file_attributes == FileAttributes.HIDDEN
+    nothing_else = BasicInformation(0, 0, 0, 0, FileAttributes.DIRECTORY)
+    assert client.set_info(file_id, FileInfoClass.BASIC, nothing_else).status == NtStatus.SUCCESS
+    assert BasicInformation.decode(query(client, file_id, FileInfoClass.BASIC)) == told
 
 
 def test_every_file_has_an_object_id_of_its_own(server: TestedServer) -> None:

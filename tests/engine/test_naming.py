@@ -14,7 +14,7 @@ from smbd_uring.wire.const import (
 )
 from smbd_uring.wire.create import CreateResponse
 from smbd_uring.wire.data import ReadResponse
-from smbd_uring.wire.fscc import LinkInformation, RenameInformation
+from smbd_uring.wire.fscc import BasicInformation, LinkInformation, RenameInformation
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from tests.engine.servers import TestedServer
@@ -79,17 +79,26 @@ def test_a_name_that_is_taken_is_a_collision_unless_it_may_be_replaced(server: T
 
 
 @pytest.mark.parametrize("act", [rename, link])
-def test_what_is_open_readonly_or_a_folder_is_not_replaced(server: TestedServer, act) -> None:
+def test_what_the_client_has_open_and_a_folder_are_not_replaced(server: TestedServer, act) -> None:
     client = server.client()
     client.put("file", b"new")
     client.put("in use", b"old")
     client.open("in use")
-    client.close(client.open("readonly", disposition=CREATE, attributes=FileAttributes.READONLY))
     client.close(client.open("folder", disposition=CREATE, options=DIRECTORY))
     file_id = client.open("file")
-    for name in ("in use", "readonly", "folder"):
+    for name in ("in use", "folder"):
         assert act(client, file_id, name, replace=True) == NtStatus.ACCESS_DENIED
-    assert server.files.names() == ["file", "folder", "in use", "readonly"]
+    assert server.files.names() == ["file", "folder", "in use"]
+
+
+def test_what_another_client_has_open_loses_its_name_and_stays_readable(server: TestedServer) -> None:
+    client, other = server.client(client_guid=b"1" * 16), server.client(client_guid=b"2" * 16)
+    client.put("file", b"new")
+    client.put("in use", b"old")
+    held = other.open("in use")
+    assert rename(client, client.open("file"), "in use", replace=True) == NtStatus.SUCCESS
+    assert other.read(held).expect(ReadResponse).data == b"old"
+    assert server.files.data("in use") == b"new"
 
 
 @pytest.mark.parametrize("act", [rename, link])
@@ -110,15 +119,49 @@ def test_a_bad_new_name_leaves_the_old_one(server: TestedServer, act, name: str,
     assert server.files.names() == ["file", "other"]
 
 
-def test_renaming_needs_the_right_to_delete_and_a_tree_that_changes(server: TestedServer) -> None:
+def test_renaming_needs_the_right_to_delete_or_to_change_attributes_and_a_tree_that_changes(
+    server: TestedServer,
+) -> None:
     client = server.client()
     client.put("file")
-    assert rename(client, client.open("file", AccessMask.GENERIC_WRITE), "new") == NtStatus.ACCESS_DENIED
+    for access in (AccessMask.GENERIC_READ, AccessMask.FILE_WRITE_DATA):
+        assert rename(client, client.open("file", access), "new") == NtStatus.ACCESS_DENIED
     reader = server.client(share="readonly")
     assert rename(reader, reader.open("file", AccessMask.GENERIC_READ), "new") == NtStatus.ACCESS_DENIED
-    root = rename(client, client.open("", AccessMask.MAXIMUM_ALLOWED), "new")
-    assert root in (NtStatus.ACCESS_DENIED, NtStatus.SHARING_VIOLATION)
-    assert rename(client, client.open("file"), "new", root=5) == NtStatus.INVALID_PARAMETER
+    root = client.open("", AccessMask.MAXIMUM_ALLOWED)
+    assert rename(client, root, "new") in (NtStatus.ACCESS_DENIED, NtStatus.SHARING_VIOLATION)
+    client.close(root)
+    assert rename(client, client.open("file", AccessMask.FILE_WRITE_ATTRIBUTES), "new") == NtStatus.SUCCESS
+    assert rename(client, client.open("new"), "file", root=5) == NtStatus.SUCCESS, "no root but the share's counts"
+
+
+def test_a_file_with_another_name_is_to_be_archived_again(server: TestedServer) -> None:
+    client = server.client()
+    client.put("file")
+    file_id = client.open("file")
+    wanted = BasicInformation(0, 0, 0, 0, FileAttributes.NORMAL)
+    assert client.set_info(file_id, FileInfoClass.BASIC, wanted).status == NtStatus.SUCCESS
+    assert rename(client, file_id, "file") == NtStatus.SUCCESS, "which changes nothing"
+    assert client.create("file").expect(CreateResponse).file_attributes == FileAttributes.NORMAL
+    assert rename(client, file_id, "new") == NtStatus.SUCCESS
+    assert client.create("new").expect(CreateResponse).file_attributes == FileAttributes.ARCHIVE
+
+
+def test_a_folder_cannot_be_moved_below_itself(server: TestedServer) -> None:
+    client = server.client()
+    folder = client.open("folder", disposition=CREATE, options=DIRECTORY)
+    client.close(client.open(r"folder\below", disposition=CREATE, options=DIRECTORY))
+    assert rename(client, folder, r"folder\below\new") == NtStatus.ACCESS_DENIED
+
+
+def test_what_is_wrong_with_the_last_component_comes_after_the_folder(server: TestedServer) -> None:
+    client = server.client()
+    client.put("file")
+    file_id = client.open("file")
+    assert rename(client, file_id, r"no folder\.") == NtStatus.OBJECT_PATH_NOT_FOUND
+    assert rename(client, file_id, ".") == NtStatus.OBJECT_NAME_INVALID
+    for name in (r"no folder\.", r"file\."):
+        assert client.create(name).status == NtStatus.OBJECT_PATH_NOT_FOUND
 
 
 def test_a_folder_moves_with_what_is_in_it_unless_that_is_open(server: TestedServer) -> None:

@@ -175,7 +175,7 @@ def test_many_reads_and_writes_at_once_each_get_their_own(server: TestedServer) 
         assert client.wait_for(message_id).expect(ReadResponse).data == block
 
 
-def test_the_position_of_a_handle_follows_its_reads_and_writes(open_file) -> None:
+def test_the_position_of_a_handle_follows_its_reads(open_file) -> None:
     client, file_id = open_file
 
     def position() -> int:
@@ -186,7 +186,28 @@ def test_the_position_of_a_handle_follows_its_reads_and_writes(open_file) -> Non
     client.read(file_id, 2, 3)
     assert position() == 5
     client.write(file_id, b"xyz", 6)
-    assert position() == 9
+    assert position() == 5, "a WRITE leaves it"
+    assert client.read(file_id, 1000, 1).status == NtStatus.END_OF_FILE
+    assert position() == 5
+
+
+def test_the_place_of_the_data_is_named_even_where_there_is_none(open_file) -> None:
+    client, file_id = open_file
+    nothing = WriteRequest(0, file_id, b"")
+    assert client.ask(Message(Command.WRITE, nothing.encode())).status == NtStatus.SUCCESS
+    nothing.is_placed = False
+    assert client.ask(Message(Command.WRITE, nothing.encode())).status == NtStatus.INVALID_PARAMETER
+
+
+@pytest.mark.parametrize("channel", [1, 2, 3])
+def test_memory_that_only_rdma_reaches_is_refused(open_file, channel: int) -> None:
+    client, file_id = open_file
+    asked = ReadRequest(1, 0, file_id, channel=channel)
+    assert client.ask(Message(Command.READ, asked.encode())).status == NtStatus.INVALID_PARAMETER
+    told = WriteRequest(0, file_id, b"x", channel=channel)
+    assert client.ask(Message(Command.WRITE, told.encode())).status == NtStatus.INVALID_PARAMETER
+    told.channel = 4
+    assert client.ask(Message(Command.WRITE, told.encode())).status == NtStatus.SUCCESS, "which means nothing"
 
 
 # --- where the disk has its say: the simulated world alone can be told to fail ---

@@ -40,6 +40,10 @@ MESSAGE_ID_ANY = 0xFFFF_FFFF_FFFF_FFFF
 _SEQUENCE_MASK = 0xFFFF
 
 
+LONG_AGO_NS = 1
+"""When it was does not matter here: what was written is told at once."""
+
+
 @dataclass(eq=False, slots=True)
 class Grant:
     """What may be done on one open."""
@@ -55,6 +59,7 @@ class Grant:
     in_flight: int = 0
     is_revoked: bool = False
     position: int = 0
+    written_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -162,6 +167,11 @@ class SimulatedPlane(CreditWindow):
         grant = self._grants.get(volatile_id)
         return 0 if grant is None else grant.position
 
+    def written_ns(self, volatile_id: int) -> int:
+        """`ports.PlaneConnection.written_ns`."""
+        grant = self._grants.get(volatile_id)
+        return 0 if grant is None else grant.written_ns
+
     def set_position(self, volatile_id: int, position: int) -> None:
         """`ports.PlaneConnection.set_position`."""
         grant = self._grants.get(volatile_id)
@@ -260,8 +270,10 @@ class SimulatedPlane(CreditWindow):
             body = WriteResponse(count=result).encode()
         else:
             body = FlushResponse().encode()
-        if header.command != Command.FLUSH:
+        if header.command == Command.READ:
             grant.position = end
+        elif header.command == Command.WRITE:
+            grant.written_ns = grant.written_ns or LONG_AGO_NS
         credit_response = self.grant(header.credits, self._span_max)
         answer = header.encode_answer(0, credit_response, int(HeaderFlags.SERVER_TO_REDIR), 0, 0) + body
         self.served += 1

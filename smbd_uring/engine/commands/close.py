@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 
-from smbd_uring.engine import breaks
+from smbd_uring.engine import breaks, write_times
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import facts_for
-from smbd_uring.engine.information import attributes_of, times_of
+from smbd_uring.engine.information import allocation_of, attributes_of, times_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
@@ -45,6 +45,9 @@ async def _let_others_close(request: Request, opened: Open) -> None:
 
 async def _attributes(request: Request, opened: Open) -> CloseResponse:
     """The file's attributes; none when they cannot be had, which is no reason to keep the handle open."""
+    write_times.tell(opened)
+    if opened.file.delete_pending and len(opened.file.opens) == 1:
+        write_times.tell_anyway(opened.file)
     try:
         facts = await facts_for(request, opened)
     except OSError:
@@ -56,7 +59,7 @@ async def _attributes(request: Request, opened: Open) -> CloseResponse:
         last_access_time=access,
         last_write_time=write,
         change_time=change,
-        allocation_size=0 if opened.is_directory else facts.status.allocated,
+        allocation_size=0 if opened.is_directory else allocation_of(facts.status),
         end_of_file=0 if opened.is_directory else facts.status.size,
         file_attributes=attributes_of(facts),
     )

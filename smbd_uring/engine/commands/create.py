@@ -16,8 +16,6 @@ From step 3 on a failure takes the open back: a client that gets no FileId has n
 
 from __future__ import annotations
 
-import errno
-
 from smbd_uring import limits
 from smbd_uring.engine import breaks, durable, grants, guards, leases
 from smbd_uring.engine.create_again import create_as_wished
@@ -28,17 +26,17 @@ from smbd_uring.engine.create_new import claim_and_create
 from smbd_uring.engine.create_plan import CreatePlan, plan_of
 from smbd_uring.engine.durable_wishes import DurableWish, read_wish
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.facts import require_space
 from smbd_uring.engine.handle_recording import remember_all
-from smbd_uring.engine.look_up import why_not_found
+from smbd_uring.engine.look_up import require_directory, why_not_found
+from smbd_uring.engine.names import LastComponentError
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.request import Request, Response
-from smbd_uring.ports import Allocate
+from smbd_uring.ports import CloseHandle
 from smbd_uring.wire.const import CreateAction
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.ntstatus import NtStatus
 
-FALLOC_FL_KEEP_SIZE = 1
 OPENED, CREATED = CreateAction.OPENED, CreateAction.CREATED
 
 
@@ -58,7 +56,11 @@ async def create(request: Request) -> Response:
 
 async def _create(request: Request, body: CreateRequest, wish: DurableWish | None) -> Response:
     """Make an open that was not there before."""
-    plan = plan_of(body)
+    try:
+        plan = plan_of(body)
+    except LastComponentError as error:
+        await require_directory(request.engine, request.tree_of(), error.parent)
+        raise
     check_room(request)
     opened, action = await _open_or_make(request, plan)
     try:
@@ -96,6 +98,10 @@ async def _open_or_make(request: Request, plan: CreatePlan) -> tuple[Open, Creat
             found = await engine.filesystem.lookup(root, plan.components, tree.credentials)
         except OSError as error:
             raise await why_not_found(engine, tree, plan.components, error) from None
+        if plan.objection is not None:
+            if found.handle is not None:
+                await CloseHandle(found.handle)
+            raise SmbError(plan.objection)
         try:
             if found.handle is None:
                 opened, action = await claim_and_create(request, plan, found, claims_before), CREATED
@@ -115,18 +121,11 @@ async def _fill(request: Request, plan: CreatePlan, opened: Open, action: Create
     """What a file that is new or was emptied gets."""
     if action is not CREATED:
         await overwrite(request, plan, opened)
-    await _reserve(request, plan, opened)
+    await _reserve(plan, opened)
 
 
-async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
-    """[MS-SMB2] 2.2.13.2.6: set space aside where the file system can; where it cannot, the size is a mere hint."""
-    if not plan.allocation_size or opened.is_directory or opened.handle is None:
-        return
-    if plan.allocation_size >= 1 << 63:
-        raise SmbError(NtStatus.DISK_FULL)
-    try:
-        await Allocate(opened.handle, FALLOC_FL_KEEP_SIZE, 0, plan.allocation_size, opened.credentials)
-        await refresh(request.engine, opened)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-            raise
+async def _reserve(plan: CreatePlan, opened: Open) -> None:
+    """[MS-SMB2] 2.2.13.2.6: a hint.  The space must be there; it is not taken, or a file would keep it for ever."""
+    if plan.allocation_size > opened.facts.status.size and not opened.is_directory:
+        await require_space(opened, plan.allocation_size)
+        opened.reserved = plan.allocation_size

@@ -48,6 +48,7 @@ FILE_CLASSES = frozenset(
         FileInfoClass.INTERNAL,
         FileInfoClass.EA,
         FileInfoClass.ACCESS,
+        FileInfoClass.NAME,
         FileInfoClass.POSITION,
         FileInfoClass.MODE,
         FileInfoClass.ALIGNMENT,

@@ -5,20 +5,19 @@ Knows: [MS-SMB2] 3.3.5.21, [MS-FSA] 2.1.5.15.  Must not know: layouts (`wire.fsc
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Awaitable, Callable
 
-from smbd_uring.engine import breaks, grants
+from smbd_uring.engine import breaks, grants, write_times
 from smbd_uring.engine.commands.read_write import check_charge
 from smbd_uring.engine.commands.rename import link, rename
-from smbd_uring.engine.create_plan import ATTRIBUTES_STORED, ATTRIBUTES_VALID
+from smbd_uring.engine.create_plan import ATTRIBUTES_STORED
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.facts import refresh
+from smbd_uring.engine.facts import refresh, require_space, see_attributes
 from smbd_uring.engine.handle_recording import remember_all
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request, Response
-from smbd_uring.ports import Allocate, Handle, SetTimes, Truncate
+from smbd_uring.ports import Handle, SetTimes, Truncate
 from smbd_uring.wire.const import AccessMask, FileAttributes, FileInfoClass, InfoType
 from smbd_uring.wire.fscc import (
     AllocationInformation,
@@ -33,12 +32,11 @@ from smbd_uring.wire.names import ns_from_filetime
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.query import SetInfoRequest, SetInfoResponse
 
-FALLOC_FL_KEEP_SIZE = 1
+FULL_EA_SIZE_MIN = 8
 SIZE_MAX = (1 << 63) - 1
 TIME_UNCHANGED = (0, 0xFFFF_FFFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFE)
 """[MS-FSCC] 2.4.7: 0 leaves a time alone; -1 and -2 stop and resume implicit updates of this handle."""
 
-ATTRIBUTES_SETTABLE = ATTRIBUTES_VALID | FileAttributes.DIRECTORY
 Setter = Callable[[Request, Open, memoryview], Awaitable[None]]
 
 
@@ -83,7 +81,11 @@ async def _set_basic(request: Request, opened: Open, buffer: memoryview) -> None
     for time in (asked.creation_time, asked.last_access_time, asked.last_write_time, asked.change_time):
         if time not in TIME_UNCHANGED and time > SIZE_MAX:
             raise SmbError(NtStatus.INVALID_PARAMETER)
-    attributes = _attributes(opened, asked.file_attributes)
+    if asked.file_attributes & FileAttributes.TEMPORARY and opened.is_directory:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    attributes = None
+    if asked.file_attributes & ~(0 if opened.is_directory else FileAttributes.DIRECTORY):
+        attributes = asked.file_attributes & ATTRIBUTES_STORED
     created_ns = _time(asked.creation_time)
     notifications, share_path = request.engine.notifications, opened.tree.share.path
     async with notifications.own_change(share_path, opened.components):
@@ -104,9 +106,16 @@ async def _store_basic(
             await request.engine.filesystem.set_attributes(
                 root, _handle(opened), facts, attributes, created_ns, opened.credentials
             )
+            if attributes is not None:
+                see_attributes(opened.file, attributes)
+                await grants.reconsider(request.engine, opened.file)
     accessed_ns, modified_ns = _time(asked.last_access_time), _time(asked.last_write_time)
     if accessed_ns is not None or modified_ns is not None:
         await SetTimes(_handle(opened), accessed_ns, modified_ns, opened.credentials)
+    if modified_ns is not None:
+        write_times.keep(opened, modified_ns)
+    else:
+        write_times.tell(opened)
     breaks.entry_of(request.engine, opened)
     for is_set, kind in (
         (attributes, CompletionFilter.ATTRIBUTES), (created_ns, CompletionFilter.CREATION),
@@ -121,68 +130,56 @@ def _time(filetime: int) -> int | None:
     return None if filetime in TIME_UNCHANGED else ns_from_filetime(filetime)
 
 
-def _attributes(opened: Open, asked: int) -> int | None:
-    """The attributes to store, or None to leave them; 0 means no change, NORMAL means none of the others."""
-    if asked == 0:
-        return None
-    if asked & ~ATTRIBUTES_SETTABLE:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    if asked & FileAttributes.DIRECTORY and not opened.is_directory:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    if asked & FileAttributes.TEMPORARY and opened.is_directory:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-    return asked & ATTRIBUTES_STORED
-
-
 async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -> None:
-    """[MS-FSA] 2.1.5.15.5."""
+    """[MS-FSA] 2.1.5.15.5.  The size that it has anyway takes no right to set."""
     size = EndOfFileInformation.decode(buffer).end_of_file
-    _check_size(opened, size)
+    held = (await refresh(request.engine, opened)).status.size
+    if size == (0 if opened.is_directory else held):
+        write_times.tell(opened)
+        return
+    _need(opened, AccessMask.FILE_WRITE_DATA)
+    if opened.is_directory:
+        raise SmbError(NtStatus.INVALID_HANDLE)
+    if size > SIZE_MAX:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
     await breaks.before(request, opened, Operation.CHANGE_DATA)
     await Truncate(_handle(opened), size, opened.credentials)
     breaks.after(request.engine, opened, Operation.CHANGE_DATA)
     breaks.entry_of(request.engine, opened)
+    write_times.tell_at_once(opened)
     await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
 async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
-    """[MS-FSA] 2.1.5.15.1: less than the file holds cuts it; more sets space aside without changing its size."""
+    """[MS-FSA] 2.1.5.15.1: less than the file holds cuts it; more is a hint, for which there has to be room."""
     size = AllocationInformation.decode(buffer).allocation_size
-    _check_size(opened, size)
+    _need(opened, AccessMask.FILE_WRITE_DATA)
+    if size > SIZE_MAX:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
+    if opened.is_directory or size == (await refresh(request.engine, opened)).status.size:
+        return
     await breaks.before(request, opened, Operation.CHANGE_DATA)
-    facts = await refresh(request.engine, opened)
-    if size < facts.status.size:
+    if size < (await refresh(request.engine, opened)).status.size:
         await Truncate(_handle(opened), size, opened.credentials)
         breaks.after(request.engine, opened, Operation.CHANGE_DATA)
         breaks.entry_of(request.engine, opened)
-    elif size > facts.status.allocated:
-        try:
-            await Allocate(_handle(opened), FALLOC_FL_KEEP_SIZE, 0, size, opened.credentials)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
-                raise
+        write_times.tell_at_once(opened)
+    else:
+        await require_space(opened, size)
     await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
-def _check_size(opened: Open, size: int) -> None:
-    _need(opened, AccessMask.FILE_WRITE_DATA)
-    if opened.is_directory or size > SIZE_MAX:
-        raise SmbError(NtStatus.INVALID_PARAMETER)
-
-
 async def _set_disposition(request: Request, opened: Open, buffer: memoryview) -> None:
-    """[MS-FSA] 2.1.5.15.3: mark the file for deletion, or take the mark off."""
-    _need(opened, AccessMask.DELETE)
-    delete = DispositionInformation.decode(buffer).delete_pending
-    if not delete:
+    """[MS-FSA] 2.1.5.15.3: mark the file for deletion, or take the mark off; a handle that was opened to delete on
+    close does so all the same."""
+    if not DispositionInformation.decode(buffer).delete_pending:
         opened.file.deletion = None
-        opened.delete_on_close = False
         return
+    if (await refresh(request.engine, opened)).attributes & FileAttributes.READONLY:
+        raise SmbError(NtStatus.CANNOT_DELETE)
+    _need(opened, AccessMask.DELETE)
     if not opened.components:
         raise SmbError(NtStatus.ACCESS_DENIED)
-    facts = await refresh(request.engine, opened)
-    if facts.attributes & FileAttributes.READONLY:
-        raise SmbError(NtStatus.CANNOT_DELETE)
     if opened.is_directory and not await request.engine.filesystem.directory_is_empty(
         _handle(opened), opened.credentials
     ):
@@ -210,6 +207,8 @@ async def _set_mode(request: Request, opened: Open, buffer: memoryview) -> None:
 
 
 async def _set_full_ea(request: Request, opened: Open, buffer: memoryview) -> None:
+    if len(buffer) < FULL_EA_SIZE_MIN:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
     _need(opened, AccessMask.FILE_WRITE_EA)
     raise SmbError(NtStatus.EAS_NOT_SUPPORTED)
 
@@ -220,7 +219,7 @@ MINIMUM_SIZES: dict[int, int] = {
     FileInfoClass.LINK: 20,
     FileInfoClass.DISPOSITION: 1,
     FileInfoClass.POSITION: 8,
-    FileInfoClass.FULL_EA: 8,
+    FileInfoClass.FULL_EA: 0,
     FileInfoClass.MODE: 4,
     FileInfoClass.ALLOCATION: 8,
     FileInfoClass.END_OF_FILE: 8,

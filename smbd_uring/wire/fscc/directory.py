@@ -203,7 +203,7 @@ class DirectoryListing:
             is_directory = status.mode & _S_IFMT == _S_IFDIR
             entry = DirectoryInformation(
                 name, filetime_from_ns(created_ns), filetime_from_ns(status.accessed_ns),
-                filetime_from_ns(status.modified_ns), filetime_from_ns(status.changed_ns),
+                filetime_from_ns(status.modified_ns), filetime_from_ns(status.modified_ns),
                 0 if is_directory else status.size, 0 if is_directory else status.allocated,
                 attributes or FileAttributes.NORMAL, file_id=status.inode,
             )  # fmt: skip
