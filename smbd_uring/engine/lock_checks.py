@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class WriteUnderWay:
     """A WRITE of an open that has begun and has not ended, and who waits for that."""
 
-    __slots__ = ("length", "offset", "opened", "waiting")
+    __slots__ = ("is_over", "length", "offset", "opened", "waiting")
 
     def __init__(self, opened: Open, offset: int, length: int) -> None:
         self.opened = opened
         self.offset = offset
         self.length = length
+        self.is_over = False
         self.waiting: list[Parking] = []
 
 
@@ -63,6 +64,7 @@ async def begin_write(engine: Engine, opened: Open, offset: int, length: int) ->
 
 def end_write(write: WriteUnderWay) -> None:
     """They are written, or never will be."""
+    write.is_over = True
     write.opened.file.writes.remove(write)
     for parking in write.waiting:
         parking.wake()
@@ -71,7 +73,9 @@ def end_write(write: WriteUnderWay) -> None:
 async def writes_ended(engine: Engine, lock: Lock) -> None:
     """Wait for the WRITEs of others that were under way to the bytes of a lock when it was entered."""
     for write in list(lock.owner.file.writes):
-        if write.opened is not lock.owner and lock.range.overlaps(ByteRange(write.offset, write.length)):
+        if write.is_over or write.opened is lock.owner:
+            continue
+        if lock.range.overlaps(ByteRange(write.offset, write.length)):
             parking = Parking(engine.scheduler)
             write.waiting.append(parking)
             await parking

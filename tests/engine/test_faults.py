@@ -20,6 +20,7 @@ from smbd_uring.wire.const import (
     FileAttributes,
     FileInfoClass,
     InfoType,
+    LockFlags,
     WriteFlags,
 )
 from smbd_uring.wire.create import CreateResponse
@@ -43,6 +44,7 @@ EFFECTS_ON_FILES: list[type[Effect[Any]]] = [
     ports.OpenAt, ports.Reopen, ports.CloseHandle, ports.ReadAt, ports.WriteAt, ports.Synchronize, ports.Stat,
     ports.StatVolume, ports.CheckAccess, ports.Truncate, ports.MakeDirectory, ports.Unlink,
     ports.Rename, ports.Link, ports.SetTimes, ports.GetXattr, ports.SetXattr, ports.ListDirectory, ports.StatEntries,
+    ports.SetRangeLock, ports.CheckRangeLock,
 ]  # fmt: skip
 ERRNOS = (errno.EIO, errno.EACCES, errno.ENOENT, errno.EMFILE, errno.ENOSPC, errno.EEXIST)
 
@@ -66,6 +68,9 @@ def tell(client: FileClient) -> list[Reply]:
     note(client.write(file, b"0123456789", write_flags=WriteFlags.WRITE_THROUGH))
     note(client.read(file))
     note(client.flush(file))
+    note(client.lock(file, 0, 4, LockFlags.EXCLUSIVE_LOCK))
+    note(client.lock(file, 0, 4, LockFlags.SHARED_LOCK))
+    note(client.lock(file, 0, 4, LockFlags.UNLOCK))
     for info_class, information in (
         (FileInfoClass.BASIC, BasicInformation(1 << 56, 1 << 56, 1 << 56, 0, system)),
         (FileInfoClass.END_OF_FILE, EndOfFileInformation(5)),

@@ -17,6 +17,7 @@ import pytest
 from smbd_uring.ports import (
     Allocate,
     CheckAccess,
+    CheckRangeLock,
     CloseHandle,
     CreateFile,
     Describe,
@@ -29,11 +30,13 @@ from smbd_uring.ports import (
     LookUp,
     MakeDirectory,
     OpenAt,
+    RangeLock,
     ReadAt,
     Remove,
     Rename,
     Reopen,
     SetMode,
+    SetRangeLock,
     SetTimes,
     SetXattr,
     Stat,
@@ -145,6 +148,41 @@ def test_synchronizing_and_sizes(perform: Performer, file: Handle) -> None:
     perform(Truncate(file, 1 << 33))
     assert perform(Stat(file)).size == 1 << 33
     assert error_of(perform, Truncate(file, 1 << 63)) == errno.EINVAL
+
+
+def test_locks_of_two_open_files_are_in_each_others_way_and_go_when_one_is_closed(
+    perform: Performer, file: Handle
+) -> None:
+    end = 1 << 63
+    other = perform(Reopen(file, os.O_RDWR))
+    assert perform(SetRangeLock(file, 10, 10, RangeLock.EXCLUSIVE))
+    assert perform(SetRangeLock(file, 30, end - 30, RangeLock.SHARED))
+    for handle in (file, other):
+        in_the_way = handle == other
+        assert perform(CheckRangeLock(handle, 19, 1, RangeLock.SHARED)) == in_the_way
+        assert perform(CheckRangeLock(handle, end - 1, 1, RangeLock.EXCLUSIVE)) == in_the_way
+        assert not perform(CheckRangeLock(handle, 20, 10, RangeLock.EXCLUSIVE))
+        assert perform(SetRangeLock(handle, 15, 1, RangeLock.SHARED)) != in_the_way
+    assert not perform(SetRangeLock(other, 0, end, RangeLock.SHARED))
+    assert perform(SetRangeLock(other, 15, 1, RangeLock.SHARED)), "the first has come down to sharing it"
+    perform(CloseHandle(other))
+    assert perform(SetRangeLock(file, 0, end, RangeLock.EXCLUSIVE))
+    assert perform(SetRangeLock(file, 0, end, RangeLock.NONE))
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 0), (-1, 1), (1, 1 << 63), (1 << 63, 1)])
+def test_a_lock_has_bytes_whose_offsets_the_kernel_knows(
+    perform: Performer, file: Handle, offset: int, length: int
+) -> None:
+    assert error_of(perform, SetRangeLock(file, offset, length, RangeLock.SHARED)) == errno.EINVAL
+    assert error_of(perform, CheckRangeLock(file, offset, length, RangeLock.SHARED)) == errno.EINVAL
+
+
+def test_an_open_file_locks_as_it_was_opened(perform: Performer, file: Handle) -> None:
+    for flags, kind in ((os.O_RDONLY, RangeLock.EXCLUSIVE), (os.O_WRONLY, RangeLock.SHARED)):
+        limited = perform(Reopen(file, flags))
+        assert error_of(perform, SetRangeLock(limited, 0, 1, kind)) == errno.EBADF
+        perform(CloseHandle(limited))
 
 
 def test_allocation_takes_blocks_and_keeps_the_size(perform: Performer, file: Handle) -> None:
