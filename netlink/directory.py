@@ -20,7 +20,7 @@ from smbd_uring.netlink import accounts, smb_conf
 from smbd_uring.netlink.flags import AccountFlags, GlobalFlags, ShareFlags, Signing
 from smbd_uring.netlink.messages import GROUPS_MAX, MalformedStructure, StartingUp
 from smbd_uring.netlink.shares import PIPE_SHARE, Share, encryption_of, insists, pipe_share, read_share
-from smbd_uring.netlink.smb_conf import Configuration, Section, section_key
+from smbd_uring.netlink.smb_conf import CHANNEL_FAILURES_KEY, Configuration, Section, section_key
 
 log = logging.getLogger("smbd.companion")
 
@@ -216,6 +216,8 @@ def _global_flags(section: Section) -> GlobalFlags:
         flags |= GlobalFlags.ENCRYPTION_OFF
     if section.boolean("server multi channel support", True):
         flags |= GlobalFlags.MULTICHANNEL
+    if section.boolean(CHANNEL_FAILURES_KEY, False):
+        flags |= GlobalFlags.CHANNEL_FAILURES
     if section.boolean("durable handles", True):
         flags |= GlobalFlags.DURABLE_HANDLE
     return flags

@@ -1,6 +1,7 @@
 """Bits and verdicts that messages carry.
 
-Knows: ksmbd's values, and two of this project's own: a share's ENCRYPT_DATA, and CONTINUOUS_AVAILABILITY in general.
+Knows: ksmbd's values, and three of this project's own: a share's ENCRYPT_DATA, and in general
+CONTINUOUS_AVAILABILITY and CHANNEL_FAILURES.
 Must not know: what decides them.  The engine declares the same values for itself; a test compares the two.
 """
 
@@ -17,6 +18,7 @@ class GlobalFlags(IntFlag):
     DURABLE_HANDLE = 1 << 4
     CONTINUOUS_AVAILABILITY = 1 << 16
     """There is a share with this flag."""
+    CHANNEL_FAILURES = 1 << 17
 
 
 class Signing(IntEnum):

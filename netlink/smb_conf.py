@@ -35,6 +35,9 @@ _SIZE = re.compile(
 _SUFFIX_BITS = {"k": 10, "m": 20, "g": 30, "t": 40, "p": 50, "e": 60}
 NOT_INHERITED = frozenset({"guest account", "max connections"})
 
+CHANNEL_FAILURES_KEY = "smbd:fsctl_smbtorture"
+"""As Samba names it."""
+
 GLOBAL_KEYS = frozenset(
     {
         "bind interfaces only", "deadtime", "durable handles", "guest account", "interfaces", "ipc timeout",
@@ -42,7 +45,8 @@ GLOBAL_KEYS = frozenset(
         "max connections", "max ip connections", "max open files", "netbios name", "restrict anonymous",
         "root directory", "server max protocol", "server min protocol", "server multi channel support",
         "server signing", "server string", "share:fake_fscaps", "smb2 leases", "smb2 max credits", "smb2 max read",
-        "smb2 max trans", "smb2 max write", "smbd max io size", "tcp port", "workgroup", "aapl model",
+        CHANNEL_FAILURES_KEY, "smb2 max trans", "smb2 max write", "smbd max io size", "tcp port", "workgroup",
+        "aapl model",
     }
 )  # fmt: skip
 SHARE_KEYS = frozenset(

@@ -115,6 +115,9 @@ class ImmediateDriver:
     def plane_connection(self, connection_id: int) -> None:
         """The engine answers everything: its own cost is what is measured."""
 
+    def unacknowledged(self, connection_id: int) -> int:
+        return 0
+
     def served(self) -> tuple[dict[int, int], int, int]:
         return {}, 0, 0
 

@@ -27,6 +27,7 @@ GLOBAL_FLAG_MULTICHANNEL = 1 << 2
 GLOBAL_FLAG_ENCRYPTION_OFF = 1 << 3
 GLOBAL_FLAG_DURABLE_HANDLE = 1 << 4
 GLOBAL_FLAG_CONTINUOUS_AVAILABILITY = 1 << 16
+GLOBAL_FLAG_CHANNEL_FAILURES = 1 << 17
 SIGNING_DISABLED, SIGNING_ENABLED, SIGNING_AUTO, SIGNING_MANDATORY = range(4)
 
 
@@ -85,6 +86,9 @@ class EngineConfig:
     opens_max: int = limits.OPENS_MAX
     multichannel: bool = True
     """Whether a session of 3.x may be bound to more connections than its first."""
+    channel_failures: bool = False
+    """Whether a client may have one of its channels counted as dead, by the control code that smbtorture has for that;
+    for tests alone."""
     listening_on: tuple[str, ...] = ("0.0.0.0", "::")
     """IP addresses the server listens on; clients are told of those of its interfaces that are among them."""
     durable_handles: bool = True
@@ -147,6 +151,7 @@ def config_from_startup(
         connections_per_address_max=_bounded(startup.max_ip_connections, limits.CONNECTIONS_PER_ADDRESS_MAX),
         opens_max=min(opens_max, _bounded(startup.file_max, limits.OPENS_MAX)),
         multichannel=bool(startup.flags & GLOBAL_FLAG_MULTICHANNEL),
+        channel_failures=bool(startup.flags & GLOBAL_FLAG_CHANNEL_FAILURES),
         durable_handles=bool(startup.flags & GLOBAL_FLAG_DURABLE_HANDLE),
         persistent_handles=bool(startup.flags & GLOBAL_FLAG_CONTINUOUS_AVAILABILITY),
         leases=bool(startup.flags & GLOBAL_FLAG_LEASES),

@@ -25,6 +25,12 @@ cdef extern from "<sys/socket.h>" nogil:
     int shutdown(int descriptor, int how)
     int SHUT_WR
 
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int descriptor, unsigned long request, int *value)
+
+cdef extern from "<linux/sockios.h>" nogil:
+    unsigned long SIOCOUTQ
+
 
 cdef PlaneConnection make_connection(Plane *plane, object owner, uint64_t number, int descriptor, uint64_t span_max):
     cdef PlaneConnection made = PlaneConnection.__new__(PlaneConnection)
@@ -154,6 +160,13 @@ cdef class PlaneConnection:
         progress = (self.connection.bytes_queued, self.connection.bytes_sent)
         pthread_mutex_unlock(&self.connection.lock)
         return progress
+
+    def unacknowledged(self):
+        """Bytes that the kernel has for the peer and the peer has not acknowledged; 0 when the kernel does not tell."""
+        cdef int count = 0
+        if load_flag(&self.connection.is_dropped) or ioctl(self.connection.descriptor, SIOCOUTQ, &count) < 0:
+            return 0
+        return count
 
     cdef void look(self) noexcept:
         if self.connection.plane.is_threaded:

@@ -226,11 +226,12 @@ def _lease_teller(engine: Engine, lease: Holder, notice: Notice) -> Callable[[],
     epoch = lease.epoch if lease.version == 2 else 0
     client_guid, key = lease.lease_id
     body = LeaseBreakNotification(epoch, flags, key, notice.current, notice.new).encode()
+    is_answered = _answered(lease) if notice.needs_acknowledgment else None
     sessions = [opened.session for opened in lease.opens]
     seal = any(opened.tree.encrypt_data for opened in lease.opens)
 
     def tell() -> bool:
-        return any(map(is_reachable, sessions)) and send_to_client(engine, client_guid, body, seal)
+        return any(map(is_reachable, sessions)) and send_to_client(engine, client_guid, body, seal, is_answered)
 
     return tell
 
@@ -240,7 +241,14 @@ def _oplock_teller(engine: Engine, oplock: Holder, notice: Notice) -> Callable[[
     (opened,) = oplock.opens
     session, seal = opened.session, opened.tree.encrypt_data
     body = OplockBreak(LEVEL_OF_BITS[notice.new], opened.file_id).encode()
-    return lambda: send_unsolicited(engine, session, body, seal)
+    is_answered = _answered(oplock) if notice.needs_acknowledgment else None
+    return lambda: send_unsolicited(engine, session, body, seal, is_answered)
+
+
+def _answered(holder: Holder) -> Callable[[], bool]:
+    """Whether a holder has left the state in which its client is told."""
+    told_in = holder.state
+    return lambda: holder.state is not told_in or not holder.opens
 
 
 def _expire(engine: Engine, holder: Holder) -> None:

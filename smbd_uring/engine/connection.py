@@ -23,6 +23,7 @@ from smbd_uring.wire.framing import FrameBuffer
 
 if TYPE_CHECKING:
     from smbd_uring.engine.chain import Chain
+    from smbd_uring.engine.channels import Notice
     from smbd_uring.engine.logon import Logon
     from smbd_uring.engine.receive import Frame
     from smbd_uring.engine.request import Request
@@ -44,12 +45,12 @@ class Connection:
 
     __slots__ = (
         "_driver", "_next_async_id", "_reading_paused", "_send_queue_bytes_max", "_work_in_all", "address",
-        "async_requests", "authenticated",
-        "authentication_timer", "backlog", "bytes_in_work", "bytes_sent", "bytes_unsent", "capabilities", "cipher",
-        "client_capabilities", "client_dialects", "client_guid", "client_security_mode", "connection_id", "credits",
-        "credits_max", "credits_span_max", "dialect", "frames", "is_closed", "is_working_off", "logons",
-        "multi_protocol", "names_listed", "network", "plane", "preauth", "requests", "server_security_mode", "sessions",
-        "signing_algorithm", "stall_timer", "supports_multi_credit",
+        "async_requests", "authenticated", "authentication_timer", "backlog", "bytes_in_work", "bytes_sent",
+        "bytes_unsent", "capabilities", "cipher", "client_capabilities", "client_dialects", "client_guid",
+        "client_security_mode", "connection_id", "credits", "credits_max", "credits_span_max", "delivery_check",
+        "dialect", "frames", "is_closed", "is_failing", "is_working_off", "logons", "multi_protocol", "names_listed",
+        "network", "notices", "plane", "preauth", "requests", "server_security_mode", "sessions", "signing_algorithm",
+        "stall_timer", "supports_multi_credit",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +100,11 @@ class Connection:
         self.sessions: dict[int, Session] = {}
         self.logons: dict[int, Logon] = {}
         """Exchanges of SESSION_SETUP that are not over, by session id."""
+        self.notices: list[Notice] = []
+        """What its client was told on it unasked and may have missed; see `engine.channels`."""
+        self.delivery_check: Timer | None = None
+        self.is_failing = False
+        """Whether what is sent on it counts as never acknowledged; only tests can have it so."""
         self.requests: dict[int, Request] = {}
         self.async_requests: dict[int, Request] = {}
         if self.plane is not None:

@@ -17,7 +17,7 @@ from smbd_uring import limits
 from smbd_uring.config import EngineConfig
 from smbd_uring.engine import durable, local_programs
 from smbd_uring.engine.chain import Chain
-from smbd_uring.engine.channels import Clients
+from smbd_uring.engine.channels import Clients, repeat_what_was_lost
 from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection, WorkInAll
@@ -283,6 +283,18 @@ class Engine:
         self.complain(log, "%s: connection ended: %s", connection.address, reason)
         self.disconnect(connection)
 
+    def give_up(self, connection: Connection, reason: str) -> None:
+        """The client is not there any more: its sessions go on without this connection, those that can."""
+        self.violated(connection, reason)
+        self.scheduler.start(self._close_sessions(connection))
+
+    def acknowledged(self, connection: Connection) -> int:
+        """How many bytes of what was sent on a connection the client's kernel has acknowledged."""
+        if connection.is_failing:
+            return 0
+        _, sent = connection.sending_progress()
+        return sent - self._driver.unacknowledged(connection.connection_id)
+
     def disconnect(self, connection: Connection) -> None:
         """End a connection once what was answered is out."""
         if connection.is_closed:
@@ -318,7 +330,7 @@ class Engine:
         connection.is_closed = True
         self.clients.went(connection)
         connection.backlog.clear()
-        for timer in (connection.authentication_timer, connection.stall_timer):
+        for timer in (connection.authentication_timer, connection.stall_timer, connection.delivery_check):
             if timer is not None:
                 timer.cancel()
         for request in list(connection.requests.values()) + list(connection.async_requests.values()):
@@ -326,6 +338,7 @@ class Engine:
                 request.cancel()
 
     async def _close_sessions(self, connection: Connection) -> None:
+        repeat_what_was_lost(connection)
         for session in list(connection.sessions.values()):
             await lose_channel(self, session, connection, leave=durable.leave)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from smbd_uring import limits
 from smbd_uring.crypto.sealing import SealingError
 from smbd_uring.engine.chain import Chain
+from smbd_uring.engine.channel_failures import fail_channel
 from smbd_uring.engine.commands.cancel import cancel
 from smbd_uring.engine.commands.negotiate import answer_smb1_negotiate
 from smbd_uring.engine.connection import Connection
@@ -118,6 +119,8 @@ def _start_requests(
             raise ProtocolViolation(f"message id {header.message_id} (charge {request.charge}) is not in the window")
     if cancels:
         requests = [request for request in requests if request.header.command != CANCEL]
+    if engine.config.channel_failures:
+        requests = [request for request in requests if not fail_channel(request)]
     if requests:
         for request in requests:
             connection.requests[request.header.message_id] = request

@@ -446,6 +446,10 @@ class DriverBase(ABC):
         """See `ports.Driver`."""
 
     @abstractmethod
+    def unacknowledged(self, connection_id: int) -> int:
+        """See `ports.Driver`."""
+
+    @abstractmethod
     def served(self) -> tuple[dict[int, int], int, int]:
         """See `ports.Driver`."""
 

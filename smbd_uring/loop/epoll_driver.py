@@ -5,8 +5,11 @@ Knows: epoll, non-blocking sockets.  Must not know: SMB.  Slower than the ring, 
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
+import struct
+import termios
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,6 +28,7 @@ ACCEPTS_PER_TURN: Final = 64
 SENDS_PER_TURN: Final = 16
 """sendmsg calls of one connection before others have their turn."""
 
+_COUNT: Final = struct.Struct("i")
 _GONE: Final = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -197,6 +201,18 @@ class EpollDriver(DriverBase):
 
     def plane_connection(self, connection_id: int) -> None:
         """See `ports.Driver`: there is no data plane here."""
+
+    def unacknowledged(self, connection_id: int) -> int:
+        """See `ports.Driver`."""
+        connection = self.connections.get(connection_id)
+        if not isinstance(connection, EpollConnection):
+            return 0
+        try:
+            told = fcntl.ioctl(connection.socket, termios.TIOCOUTQ, bytes(_COUNT.size))
+        except OSError:
+            return 0
+        count: int = _COUNT.unpack(told)[0]
+        return count
 
     def served(self) -> tuple[dict[int, int], int, int]:
         """See `ports.Driver`."""

@@ -180,6 +180,11 @@ class RingDriver(DriverBase):
         connection = self.connections.get(connection_id)
         return connection.plane if isinstance(connection, RingConnection) else None
 
+    def unacknowledged(self, connection_id: int) -> int:
+        """See `ports.Driver`."""
+        connection = self.connections.get(connection_id)
+        return connection.plane.unacknowledged() if isinstance(connection, RingConnection) else 0
+
     def served(self) -> tuple[dict[int, int], int, int]:
         """See `ports.Driver`."""
         return self.planes.served()

@@ -63,6 +63,9 @@ class Driver(Protocol):
         """The data plane's end of a connection; None where a driver has no data plane and the engine does it all.
         With one, whole frames come by `frame_received` and no bytes by `data_received`."""
 
+    def unacknowledged(self, connection_id: int) -> int:
+        """Bytes that were sent on a connection and the peer's kernel has not acknowledged yet; 0 when it is gone."""
+
     def served(self) -> tuple[dict[int, int], int, int]:
         """What data planes have answered: (requests by command, bytes read, bytes written)."""
 

@@ -134,3 +134,5 @@ class FsctlCode(IntEnum):
     LMR_REQUEST_RESILIENCY = 0x0014_01D4
     QUERY_NETWORK_INTERFACE_INFO = 0x0014_01FC
     VALIDATE_NEGOTIATE_INFO = 0x0014_0204
+    SMBTORTURE_FORCE_UNACKED_TIMEOUT = 0x8384_8003
+    """Of a test program, and answered where the configuration says that it may ask."""

@@ -135,6 +135,11 @@ class SimulatedDriver:
         wire = self.wires.get(connection_id)
         return None if wire is None else wire.plane
 
+    def unacknowledged(self, connection_id: int) -> int:
+        """`ports.Driver.unacknowledged`."""
+        wire = self.wires.get(connection_id)
+        return 0 if wire is None or wire.unplugged_at is None else wire.bytes_sent - wire.unplugged_at
+
     def served(self) -> tuple[dict[int, int], int, int]:
         """`ports.Driver.served`."""
         return {}, 0, 0

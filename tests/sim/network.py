@@ -73,6 +73,9 @@ class Wire:
     """What serves the connection before the engine does."""
 
     bytes_sent: int = 0
+    unplugged_at: int | None = None
+    """`bytes_sent` when the cable was pulled, None while it is in: what was sent since is acknowledged by nobody."""
+
     served_bytes: int = 0
     """Bytes in `to_client` that the plane has put there: the engine hears nothing of them."""
 
@@ -115,6 +118,10 @@ class SimulatedSocket:
     def reading_paused(self) -> bool:
         """Whether the server takes no more bytes for now."""
         return self._wire.reading_paused
+
+    def unplug(self) -> None:
+        """Pull the cable: neither side hears of the other any more, nor that it does not."""
+        self._wire.unplugged_at = self._wire.bytes_sent
 
     def sendall(self, data: Buffer) -> None:
         """Send; never waits.  Raises ConnectionResetError when the connection is gone."""

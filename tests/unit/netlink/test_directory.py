@@ -75,6 +75,7 @@ def test_everything_of_global_is_told(read: Any) -> None:
         smb3 encryption = mandatory
         smb2 leases = no
         server multi channel support = no
+        smbd:FSCTL_SMBTORTURE = yes
         tcp port = 4450
         ipc timeout = 5
         deadtime = 10
@@ -87,7 +88,8 @@ def test_everything_of_global_is_told(read: Any) -> None:
         max ip connections = 3
         """
     assert read(text).starting_up() == StartingUp(
-        flags=GlobalFlags.ENCRYPTION | GlobalFlags.DURABLE_HANDLE, signing=Signing.MANDATORY,
+        flags=GlobalFlags.ENCRYPTION | GlobalFlags.DURABLE_HANDLE | GlobalFlags.CHANNEL_FAILURES,
+        signing=Signing.MANDATORY,
         min_prot="SMB3_00", max_prot="SMB3_02",
         netbios_name="BOX", work_group="HOME", server_string="a server", tcp_port=4450, ipc_timeout=5, deadtime=10,
         file_max=100, smb2_max_read=1 << 20, smb2_max_write=2 << 20, smb2_max_trans=65536, smb2_max_credits=512,
