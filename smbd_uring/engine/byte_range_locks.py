@@ -128,6 +128,10 @@ class FileLocks:
             not (lock.is_exclusive and lock.owner is opened) and lock.range.overlaps(wanted) for lock in self.held
         )
 
+    def begins_below(self, size: int) -> bool:
+        """Whether bytes of a file that takes so many are locked ([MS-FSA] 2.1.5.18), or may be by a local program."""
+        return self.is_shared_with_local_programs or any(lock.range.offset < size for lock in self.held)
+
     def may_refuse_reads(self, opened: Open) -> bool:
         """Whether there are bytes that an open must not read."""
         others = len(self._exclusive_of) - (opened in self._exclusive_of)

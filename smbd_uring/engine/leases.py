@@ -354,7 +354,9 @@ def _surroundings(opened: Open, lease: Lease | None, used_locally: bool) -> Surr
         for other in file.opens
         if other is not opened and (other.holder is None or other.holder is not lease)
     )
-    return surroundings(others, file.locks is not None, file.delete_pending, used_locally)
+    status = opened.facts.status
+    has_locks = file.locks is not None and file.locks.begins_below(max(status.size, status.allocated))
+    return surroundings(others, has_locks, file.delete_pending, used_locally)
 
 
 # --- what an open says of it ---------------------------------------------------------------------------------------

@@ -262,6 +262,50 @@ def test_a_file_that_is_only_kept_open_may_be_replaced(caching: TestedServer) ->
     assert other.wait_for(renaming).status == NtStatus.SUCCESS
 
 
+# --- byte-range locks ---
+
+EXCLUSIVE_LOCK = 0x02
+
+
+def test_bytes_that_are_locked_leave_the_next_client_no_cache(caching: TestedServer) -> None:
+    holder, other = mine(caching), yours(caching)
+    first = got(holder.ask(ask_for_lease("a", KEY, RWH)))
+    holder.write(first.file_id, b"x")
+    assert holder.lock(first.file_id, 0, 1, EXCLUSIVE_LOCK).status == NtStatus.SUCCESS
+    (opening,) = other.send(ask_for_lease("a", OTHER_KEY, RWH))
+    told_of_lease(holder)
+    acknowledge_lease(holder, KEY, RH)
+    assert got(other.wait_for(opening)).state == 0
+
+
+def test_locks_beyond_what_is_in_the_file_do_not_matter(caching: TestedServer) -> None:
+    holder, other = mine(caching), yours(caching)
+    first = got(holder.ask(ask_for_lease("a", KEY, RWH)))
+    assert holder.lock(first.file_id, 0, 1, EXCLUSIVE_LOCK).status == NtStatus.SUCCESS
+    (opening,) = other.send(ask_for_lease("a", OTHER_KEY, RWH))
+    assert told_of_lease(holder)[1:3] == (RWH, RH)
+    acknowledge_lease(holder, KEY, RH)
+    assert got(other.wait_for(opening)).state == RH
+
+
+def test_nor_do_those_of_a_file_that_was_emptied(caching: TestedServer) -> None:
+    holder, other = mine(caching), yours(caching)
+    first = got(holder.ask(ask_for_lease("a", KEY, RWH)))
+    holder.write(first.file_id, b"x")
+    assert holder.lock(first.file_id, 0, 1, EXCLUSIVE_LOCK).status == NtStatus.SUCCESS
+    (opening,) = other.send(ask_for_lease("a", OTHER_KEY, RWH, disposition=CreateDisposition.OVERWRITE))
+    assert told_of_lease(holder)[1:3] == (RWH, 0)
+    acknowledge_lease(holder, KEY, 0)
+    assert got(other.wait_for(opening)).state == RH
+
+
+def test_a_lock_breaks_who_reads(caching: TestedServer) -> None:
+    one, two = mine(caching), yours(caching)
+    first, _ = got(one.ask(ask_for_lease("a", KEY, RH))), got(two.ask(ask_for_lease("a", OTHER_KEY, RH)))
+    assert one.lock(first.file_id, 0, 1, EXCLUSIVE_LOCK).status == NtStatus.SUCCESS
+    assert told_of_lease(two)[:4] == (OTHER_KEY, RH, 0, ACKNOWLEDGE)
+
+
 # --- what an administrator sees ---
 
 
