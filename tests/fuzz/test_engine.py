@@ -17,6 +17,7 @@ import pytest
 
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
+from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import (
     AccessMask,
     Command,
@@ -25,6 +26,7 @@ from smbd_uring.wire.const import (
     Dialect,
     FileInfoClass,
     FsctlCode,
+    HeaderFlags,
     InfoType,
 )
 from smbd_uring.wire.data import CancelRequest, FlushRequest, IoctlRequest, LockElement, LockRequest
@@ -109,6 +111,7 @@ def _on_file(subject: Subject, chance: random.Random) -> list[Message]:
         Messages.set_info(file_id, FileInfoClass.DISPOSITION, b"\0"),
         Messages.query_info(file_id, FileInfoClass.ALL), Messages.close(file_id, 1),
         Message(Command.OPLOCK_BREAK, struct.pack("<HBBIQQ", 24, 0, 0, 0, *file_id)),
+        Message(Command.IOCTL, IoctlRequest(FsctlCode.LMR_REQUEST_RESILIENCY, file_id, bytes(8), 0, 0).encode()),
     ])]  # fmt: skip
 
 
@@ -122,14 +125,23 @@ def _on_folder(subject: Subject, chance: random.Random) -> list[Message]:
 
 
 def _create(subject: Subject, chance: random.Random) -> list[Message]:
-    contexts = [(b"MxAc", bytes(8)), (b"QFid", b""), (b"AlSi", struct.pack("<Q", 4096)), (b"RqLs", bytes(32))]
+    guid = bytes([chance.randrange(3)]) * 16
+    contexts = [
+        (b"MxAc", bytes(8)), (b"QFid", b""), (b"AlSi", struct.pack("<Q", 4096)),
+        (b"RqLs", guid + struct.pack("<IIQ", chance.choice((3, 7)), 0, 0)), (b"DHnQ", bytes(16)),
+        (b"DHnC", struct.pack("<QQ", *subject.file_id)),
+        (b"DH2Q", struct.pack("<IIQ", 0, chance.choice((0, 2)), 0) + guid),
+        (b"DH2C", struct.pack("<QQ", *subject.file_id) + guid + bytes(4)),
+        (create_contexts.APP_INSTANCE_ID, struct.pack("<HH", 20, 0) + guid),
+    ]  # fmt: skip
     name = chance.choice(["file", "new", r"folder\below", "", "name with ünicode"])
     options = chance.choice([0, 1, 0x40, 0x1000, 0x1001])
-    return [
-        Messages.create(
-            name, disposition=chance.randrange(6), options=options, contexts=chance.sample(contexts, 3)
-        )
-    ]
+    made = Messages.create(
+        name, disposition=chance.randrange(6), options=options, contexts=chance.sample(contexts, 3),
+        oplock=chance.choice((0, 9, 0xFF)),
+    )  # fmt: skip
+    made.flags |= chance.choice((0, 0, HeaderFlags.REPLAY_OPERATION))
+    return [made]
 
 
 def _compound(subject: Subject, chance: random.Random) -> list[Message]:
