@@ -17,6 +17,7 @@ import pytest
 
 from smbd_uring import limits
 from smbd_uring.config import EngineConfig
+from smbd_uring.ports import ShareFlags
 from smbd_uring.wire import create_contexts
 from smbd_uring.wire.const import (
     AccessMask,
@@ -251,6 +252,7 @@ def test_any_frame_is_answered_or_ends_the_connection(seed: int) -> None:
     weather = Weather(effect_delay_max_s=0.0001, network_delay_max_s=0.0001, small_chunk_probability=0.02)
     server = SimulatedServer(EngineConfig(SERVER_GUID), seed, weather)
     server.files.add_directory("folder", 0o777)
+    server.companion.shares["data"].flags |= ShareFlags.OPLOCKS
     seen: Counter[str] = Counter()
     while seen["frames"] < FRAMES_PER_SEED:
         subject = Subject(server, chance)
