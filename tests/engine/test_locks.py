@@ -402,6 +402,15 @@ def test_only_so_many_wait_for_one_file(
     wait_for_lock(client, other, 0, 4)
 
 
+def test_the_status_tells_how_many_locks_an_open_holds(
+    server: TestedServer, client: FileClient, pair: tuple[FileId, FileId]
+) -> None:
+    for offset in range(3):
+        assert lock(client, pair[0], offset, 1) == SUCCESS
+    status = server.inspect(lambda engine: engine.status())
+    assert sorted(opened["locks"] for opened in status["opens"]) == [0, 3]
+
+
 # --- data planes -------------------------------------------------------------------------------------------------
 
 
