@@ -38,6 +38,7 @@ from smbd_uring.engine.oplock_states import (
 )
 from smbd_uring.engine.scheduler import Parking
 from smbd_uring.wire.breaks import LeaseBreakNotification, OplockBreak
+from smbd_uring.wire.const import Command
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("smbd.engine")
 
 ACKNOWLEDGMENT_REQUIRED = 0x01
+CREATE = int(Command.CREATE)
 
 
 class MustWait(Exception):  # noqa: N818 - a state of the world, not a mistake
@@ -181,7 +183,7 @@ async def wait(request: Request, holders: list[Holder]) -> None:
     request.cancel = give_up
     tree.parked.add(parking)
     if (
-        request.is_last_of_chain
+        (request.is_last_of_chain or request.header.command == CREATE)
         and not request.async_id
         and len(connection.async_requests) < limits.ASYNC_REQUESTS_MAX
     ):

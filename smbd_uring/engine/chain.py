@@ -92,17 +92,20 @@ class Chain:
         self._answers.append((request, response, length))
 
     def go_async(self, request: Request) -> None:
-        """Answer `request`, the last of its compound, with STATUS_PENDING; its real answer comes later and alone.
+        """Answer `request` with STATUS_PENDING; its real answer comes later.
 
-        From here on the frame no longer counts against the connection's allowance: it may wait for hours.
+        That of the last of a compound comes alone, and from here on the frame no longer counts against the connection's
+        allowance: it may wait for hours.  That of another one comes with those that follow it, which wait as well; only
+        a CREATE does that, for no longer than a break may take ([MS-SMB2] 3.3.4.2).
         """
-        assert request.is_last_of_chain and request.async_id == 0
+        assert request.async_id == 0
         request.async_id = self.connection.register_async(request)
         interim = Response(encode_error_response(), status=PENDING)
         self.add(request, interim)
         self.flush()
         request.let_go_of_message()
-        self.connection.refund(self)
+        if request.is_last_of_chain:
+            self.connection.refund(self)
 
     def flush(self) -> None:
         """Send what was collected, as one frame."""

@@ -18,6 +18,7 @@ from smbd_uring.config import EngineConfig
 from smbd_uring.engine import durable, local_programs
 from smbd_uring.engine.chain import Chain
 from smbd_uring.engine.channels import Clients, repeat_what_was_lost
+from smbd_uring.engine.closings import Closings
 from smbd_uring.engine.commands import COMMANDS
 from smbd_uring.engine.complaints import Complaints
 from smbd_uring.engine.connection import Connection, WorkInAll
@@ -73,6 +74,7 @@ class Engine:
         self.is_ready = False
         """Whether `start` is done."""
         self.clients = Clients()
+        self.closings = Closings(self.scheduler)
         self.leases = LeaseTable(durable.give_way)
         self.guarded: dict[Handle, File] = {}
         """Files by the handles on which the kernel tells of local programs."""

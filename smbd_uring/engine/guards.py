@@ -52,6 +52,7 @@ async def are_in_the_way(engine: Engine, opened: Open, writes: bool) -> bool:
     Takes the guard where there is one to have.  The answer holds until the next await.
     """
     file = opened.file
+    await engine.closings.over(file.identity)
     if file.guard is None:
         return await take_guard(engine, file, writes) is KernelLease.IN_USE
     return file.guard.is_wanted_back

@@ -82,10 +82,9 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     if opened.handle is not None:
         guards.forget(engine, opened)
         handle, opened.handle = opened.handle, None
-        try:
-            await CloseHandle(handle)
-        except OSError as error:
-            log.warning(CLOSE_FAILED, error)
+        engine.closings.begin(opened.file.identity)
+        await _close_handle(handle)
+        engine.closings.end(opened.file.identity)
     if opened.file.caching is not None:
         engine.settle_guard(opened.file)
     await let_go_of_root(engine, tree)

@@ -124,18 +124,32 @@ def test_who_waits_may_vanish(caching: TestedServer) -> None:
     caching.settle(lambda engine: len(engine.sessions) == 1)
 
 
-def test_an_open_in_a_compound_waits_without_a_word_and_then_all_is_answered(caching: TestedServer) -> None:
+def test_an_open_in_a_compound_says_that_it_waits_and_then_all_is_answered(caching: TestedServer) -> None:
     holder, other = caching.client(), caching.client()
     first = got(holder.ask(ask_for_oplock("a", EXCLUSIVE)))
     opening, reading, closing = other.send(
         ask_for_oplock("a", NONE), Messages.read(Messages.ANY, 0, 10).related(), Messages.close().related()
     )
     told_of_oplock(holder)
+    assert other.wait_for_interim(opening).status == NtStatus.PENDING
     holder.write(first.file_id, b"delayed")
     assert acknowledge_oplock(holder, first.file_id, II) == NtStatus.SUCCESS
     other.wait_for(opening).expect(CreateResponse)
     assert bytes(other.wait_for(reading).expect(ReadResponse).data) == b"delayed"
     assert other.wait_for(closing).status == NtStatus.SUCCESS
+
+
+def test_what_comes_before_it_in_a_compound_is_answered_before(caching: TestedServer) -> None:
+    holder, other = caching.client(), caching.client()
+    first = got(holder.ask(ask_for_oplock("a", EXCLUSIVE)))
+    echo, opening, closing = other.send(Messages.echo(), ask_for_oplock("a", NONE), Messages.close().related())
+    assert other.wait_for(echo).status == NtStatus.SUCCESS
+    interim = other.wait_for_interim(opening)
+    other.cancel(async_id=interim.header.async_id)
+    assert other.wait_for(opening).status == NtStatus.CANCELLED
+    assert other.wait_for(closing).status == NtStatus.CANCELLED
+    told_of_oplock(holder)
+    assert acknowledge_oplock(holder, first.file_id, II) == NtStatus.SUCCESS
 
 
 @pytest.mark.parametrize("disposition", [CreateDisposition.OVERWRITE, CreateDisposition.SUPERSEDE])
