@@ -268,11 +268,12 @@ FOLDERS_PER_TURN: Final = 64
 FOLDERS_PAUSE_S: Final = 0.003
 """A tree is walked in steps of so many folders (about 2 ms), with pauses for everybody else."""
 
-NOTIFY_REST_PER_CHANGE_S: Final = 12e-6
-NOTIFY_REST_MAX_S: Final = 0.25
-NOTIFY_REST_FROM: Final = 64
-"""After taking in more than FROM changes the engine lets them pile up for a while, three times as long as they took:
-a storm costs a quarter of its time at most, and the kernel's queue overflows instead, which is told."""
+CHANGES_BYTES_PER_TURN: Final = 8 * KIB
+NOTIFY_REST_PER_CHANGE_S: Final = 20e-6
+NOTIFY_REST_FROM: Final = 16
+"""Events that are taken in at once (about 250, which takes 2 ms), and how long the engine lets others pile up after
+taking in more than FROM: a storm costs a quarter of its time at most, and the kernel's queue overflows instead, which
+is told."""
 
 NOTIFY_WRITTEN_AGAIN_S: Final = 1.0
 NOTIFY_WRITTEN_NAMES_MAX: Final = 4096
@@ -388,4 +389,5 @@ assert UNAUTHENTICATED_FRAME_BYTES_MAX > SECURITY_BLOB_BYTES_MAX
 assert OPENS_PER_SESSION_MAX <= OPENS_MAX
 assert HANDLES_AWAY_PER_OWNER_MAX < HANDLES_AWAY_MAX <= OPENS_MAX // 4
 assert SESSIONS_PER_CONNECTION_MAX <= SESSIONS_PER_ADDRESS_MAX < SESSIONS_MAX
+assert CHANGES_BYTES_PER_TURN // (16 + NAME_BYTES_MAX + 1) > NOTIFY_REST_FROM
 assert COMPANION_HEARTBEAT_S < COMPANION_ANSWER_TIMEOUT_S

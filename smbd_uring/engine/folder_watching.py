@@ -78,6 +78,10 @@ class FolderWatching:
         self._watchers = watchers
         self.own: Counter[Path] = Counter()
         """Files whose attributes the engine is changing just now."""
+        self._own_lately: list[Path] = []
+        """Those of which the kernel's word is still to be taken in."""
+        self.is_resting = False
+        """There is so much to take in that it waits for a while."""
         self._written = WrittenNames(engine.scheduler, self._tell_written)
         self._is_pumping = False
         self._is_rebuilding = False
@@ -118,6 +122,8 @@ class FolderWatching:
             if watch not in self._folders.by_watch:
                 await UnwatchChanges(watch)
         if self._is_pumping and not self._folders.by_watch:
+            while self._own_lately:
+                self._disown(self._own_lately.pop())
             await StopAwaitingChanges()
 
     async def _watch(self, folder: Folder, handle: Handle, contents: bool) -> None:
@@ -149,22 +155,46 @@ class FolderWatching:
         """Take in what the kernel tells, as long as anything is watched."""
         while self._folders.by_watch:
             if await AwaitChanges():
-                count = await self.catch_up()
+                count = await self._take(False)
                 if count > limits.NOTIFY_REST_FROM:
-                    rest = min(count * limits.NOTIFY_REST_PER_CHANGE_S, limits.NOTIFY_REST_MAX_S)
-                    await self._engine.scheduler.sleep(rest)
+                    self.is_resting = True
+                    await self._engine.scheduler.sleep(count * limits.NOTIFY_REST_PER_CHANGE_S)
+                    self.is_resting = False
         self._is_pumping = False
 
     # --- what the kernel tells ---------------------------------------------------------------------------------------
 
-    async def catch_up(self) -> int:
-        """Take in everything that has happened.  Result: how much that was."""
+    async def catch_up(self) -> None:
+        """Take in everything that has happened."""
+        await self._take(True)
+
+    async def catch_up_unless_resting(self) -> None:
+        """The same, but in a storm leave it to the next time."""
+        if not self.is_resting:
+            await self._take(True)
+
+    async def end_own(self, path: Path) -> None:
+        """The engine is through with a file's attributes: what the kernel says of that is taken in first."""
+        if self.is_resting:
+            self._own_lately.append(path)
+            return
+        await self._take(True)
+        self._disown(path)
+
+    def _disown(self, path: Path) -> None:
+        if self.own[path] > 1:
+            self.own[path] -= 1
+        else:
+            del self.own[path]
+
+    async def _take(self, everything: bool) -> int:
+        """Result: how much that was."""
         if not self._folders.by_watch:
             return 0
-        changes = await TakeChanges()
+        changes = await TakeChanges(everything)
         if changes is None:
             await self._lose()
-            return 1 << 20
+            return limits.NOTIFY_REST_FROM
         over: list[int] = []
         new: list[tuple[Folder, bool]] = []
         by_watch = self._folders.by_watch
@@ -181,6 +211,9 @@ class FolderWatching:
                         self._happened(folder, change, over, new)
                     else:
                         folder.missed.append(change)
+        # Fewer than that are never all that one turn may take.
+        while self._own_lately and (everything or len(changes) < limits.NOTIFY_REST_FROM):
+            self._disown(self._own_lately.pop())
         await self._follow(over, new)
         return len(changes)
 

@@ -71,7 +71,7 @@ class Notifications:
     async def catch_up(self, watcher: Watcher) -> None:
         """Have it hear of everything that has happened; the first time begin to watch."""
         if watcher.has_begun:
-            await self._watching.catch_up()
+            await self._watching.catch_up_unless_resting()
         else:
             watcher.has_begun = True
             await self._watching.begin(watcher)
@@ -115,7 +115,7 @@ class Notifications:
         """What is known of a file was changed: the kinds `completion` of the completion filter."""
         if not self._watchers or not components or not completion:
             return
-        await self._watching.catch_up()
+        await self._watching.catch_up_unless_resting()
         path = _absolute(share_path, components)
         for watcher, relative in self._folders.hearers_of_path(path[:-1]):
             watcher.tell(relative, ((MODIFIED, path[-1]),), completion)
@@ -123,8 +123,10 @@ class Notifications:
     async def _named(self, share_path: str, components: Path, action: int, kind: int) -> None:
         if not self._watchers:
             return
-        await self._watching.catch_up()
         path = _absolute(share_path, components)
+        folder = self._folders.by_path.get(path[:-1])
+        if folder is None or not folder.is_told_by_kernel:
+            await self._watching.catch_up()  # it may have come just now
         self._tell(path[:-1], ((action, path[-1]),), kind)
 
     def _tell(self, parent: Path, events: tuple[tuple[int, str], ...], completion: int) -> None:
@@ -143,11 +145,7 @@ class Notifications:
 
     async def end_own(self, path: Path) -> None:
         """See `own_change`."""
-        await self._watching.catch_up()
-        own = self._watching.own
-        own[path] -= 1
-        if not own[path]:
-            del own[path]
+        await self._watching.end_own(path)
 
 
 class OwnChange:

@@ -21,6 +21,7 @@ import termios
 import time
 from typing import Final
 
+from smbd_uring.limits import CHANGES_BYTES_PER_TURN
 from smbd_uring.loop import arguments
 from smbd_uring.loop.libc import checked
 from smbd_uring.ports import Change, ChangeKind, Handle
@@ -86,15 +87,15 @@ class ChangeWatches:
         if self.descriptor is not None:
             _library.inotify_rm_watch(self.descriptor, watch)
 
-    def take(self) -> list[Change] | None:
+    def take(self, everything: bool) -> list[Change] | None:
         """Perform `ports.TakeChanges`."""
         if self.descriptor is None:
             return []
         reading = _Reading()
-        reading.parse(_waiting(self.descriptor))
+        reading.parse(_waiting(self.descriptor, everything))
         if reading.has_half_a_rename:
             time.sleep(_SECOND_HALF_S)
-            reading.parse(_waiting(self.descriptor))
+            reading.parse(_waiting(self.descriptor, everything))
         return reading.changes if reading.is_complete else None
 
     def close(self) -> None:
@@ -104,10 +105,10 @@ class ChangeWatches:
             self.descriptor = None
 
 
-def _waiting(descriptor: int) -> bytes:
-    """All that is there to read."""
+def _waiting(descriptor: int, everything: bool) -> bytes:
+    """All that is there to read, or as much as one turn may take."""
     (waiting,) = _COUNT.unpack(fcntl.ioctl(descriptor, termios.FIONREAD, _NO_COUNT))
-    return os.read(descriptor, waiting) if waiting else b""
+    return os.read(descriptor, waiting if everything else min(waiting, CHANGES_BYTES_PER_TURN)) if waiting else b""
 
 
 class _Reading:

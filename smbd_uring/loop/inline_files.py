@@ -134,7 +134,7 @@ class InlineFiles:
         if isinstance(effect, UnwatchNames):
             return self._watches.unwatch(effect.watch)
         if isinstance(effect, TakeChanges):
-            return self.changes.take()
+            return self.changes.take(effect.everything)
         if isinstance(effect, WatchChanges):
             self._identity.assume(None)
             return self.changes.watch(effect.handle, effect.contents)

@@ -66,8 +66,11 @@ class UnwatchChanges(Effect[None]):
 
 @dataclass(slots=True)
 class TakeChanges(Effect[list[Change] | None]):
-    """What was taken down since the last time, in order, and complete: what anybody has finished is in it.
+    """What was taken down since the last time, in order.  With `everything` it is complete, what anybody has finished
+    is in it; without there may be more, which is for the next time.
     Result: list of Change, or None when there was too much and some is lost; which, nobody knows."""
+
+    everything: bool = True
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from smbd_uring.ports import Change, ChangeKind
 from tests.sim.nodes import Node
 
+CHANGES_AT_ONCE = 64
 CHANGES_MAX = 2000
 """Changes that nobody took, above which all are lost."""
 
@@ -54,9 +55,10 @@ class ChangeLog:
         if self._watches.pop(number, None) is not None:
             self._add(Change(number, ChangeKind.ENDED))
 
-    def take(self) -> list[Change] | None:
-        """What there is; None when something was lost."""
-        changes, self._changes = self._changes, []
+    def take(self, everything: bool) -> list[Change] | None:
+        """What there is, or some of it; None when something was lost."""
+        count = len(self._changes) if everything else CHANGES_AT_ONCE
+        changes, self._changes = self._changes[:count], self._changes[count:]
         if self._is_lost:
             self._is_lost = False
             return None

@@ -75,8 +75,8 @@ def unwatch_changes(machine: Machine, effect: UnwatchChanges) -> None:
     machine.changes.unwatch(effect.watch)
 
 
-def take_changes(machine: Machine, _effect: TakeChanges) -> list[Change] | None:
-    return machine.changes.take()
+def take_changes(machine: Machine, effect: TakeChanges) -> list[Change] | None:
+    return machine.changes.take(effect.everything)
 
 
 ACTIONS: dict[type[Effect[Any]], Callable[[Machine, Any], Any]] = {
