@@ -47,14 +47,18 @@ def quoted(name: str) -> str:
 
 def start(
     endpoint: Endpoint, commands: Sequence[str], scratch: Path, *, share: str = "data",
-    transport: Transport = Transport(), account: Account | None = None,
+    transport: Transport = Transport(), account: Account | None = None, timeout_s: int = 0,
 ) -> subprocess.Popen[str]:
-    """Start smbclient with `commands`, local files relative to `scratch`; stdout and stderr come together."""
+    """Start smbclient with `commands`, local files relative to `scratch`; stdout and stderr come together.
+
+    With `timeout_s` it is ended after so many seconds, and what it prints comes line by line.
+    """
     account = account or endpoint.account
     state = scratch / ".smbclient"
     state.mkdir(exist_ok=True)
     return subprocess.Popen(
         [
+            *(("timeout", str(timeout_s), "stdbuf", "-oL") if timeout_s else ()),
             "smbclient", f"//{endpoint.host}/{share}", "-s", "/dev/null", "-p", str(endpoint.port),
             "-U", f"{account.name}%{account.password}", *transport.options(),
             *(f"--option={kind} directory={state}" for kind in ("lock", "state", "cache")),
