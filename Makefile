@@ -8,7 +8,7 @@ STORMS ?= 10000
 SECONDS_EACH ?= 600
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-sanitized test-guest torture storms bench bench-guest lint fuzz fuzz-native clean
+.PHONY: help build run test test-slow test-sanitized test-guest torture gentest storms bench bench-guest lint fuzz fuzz-native clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -45,6 +45,11 @@ test-guest: build
 torture: build
 	@tools/prepare-tests.sh test
 	$(PYTHON_IN_VENV) -m tests.torture.run $(TORTURE) $(UPDATE)
+
+## gentest     twenty times 1,500 random operations on Samba and on this server, until an answer differs
+gentest: build
+	@tools/prepare-tests.sh test
+	$(PYTHON_IN_VENV) -m tests.torture.gentest
 
 ## storms      ten thousand storms of simulated clients against the rules of sharing (STORMS= how many)
 storms: build

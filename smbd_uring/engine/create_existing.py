@@ -58,8 +58,7 @@ async def open_existing(
         granted = grant_unasked(tree, facts, plan.desired_access)
         if granted is None:
             granted = await grant(engine, tree, found.components, path_handle, facts, plan.desired_access)
-        if facts.attributes & READONLY and not plan.must_be_directory and (granted & WRITE_DATA or plan.truncates):
-            raise SmbError(NtStatus.ACCESS_DENIED)
+        _check_rights(plan, facts, granted)
         if plan.delete_on_close and (not granted & DELETE or not found.components):
             raise SmbError(NtStatus.ACCESS_DENIED)
         if not await _make_way(request, path_handle, generation):
@@ -104,6 +103,8 @@ def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
     if plan.disposition == CREATE:
         if is_directory and plan.options & NON_DIRECTORY_FILE:
             raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
+        if is_directory and plan.access_objection is not None:
+            raise SmbError(plan.access_objection)
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     if plan.must_be_directory and not is_directory:
         raise SmbError(NtStatus.NOT_A_DIRECTORY)
@@ -113,7 +114,13 @@ def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:
             raise SmbError(NtStatus.ACCESS_DENIED)
     if plan.access_objection is not None:
         raise SmbError(plan.access_objection)
-    if is_directory:
+
+
+def _check_rights(plan: CreatePlan, facts: FileFacts, granted: int) -> None:
+    """What is there must bear what was granted and is wanted of it."""
+    if facts.attributes & READONLY and not plan.must_be_directory and (granted & WRITE_DATA or plan.truncates):
+        raise SmbError(NtStatus.ACCESS_DENIED)
+    if facts.status.mode & S_IFMT == S_IFDIR:
         if plan.options & NON_DIRECTORY_FILE:
             raise SmbError(NtStatus.FILE_IS_A_DIRECTORY)
         if plan.truncates:

@@ -99,13 +99,14 @@ async def withdraw(session: Session, connection: Connection) -> None:
 def operations_allowed(
     granted_access: int, *, is_set_id: bool, reads_locked: bool = False, writes_locked: bool = False,
     others_cache_reads: bool = False, others_cache_writes: bool = False, marks_change: bool = False,
+    flush_tells: bool = False,
 ) -> GrantOperation:  # fmt: skip
     """The rule: what an open may do to its file's data with nothing left to decide.
 
     `is_set_id`: the file gives a program its owner's or group's power.  `reads_locked`, `writes_locked`: a byte-range
     lock may refuse one of its READs or WRITEs.  `others_cache_reads`, `others_cache_writes`: another client holds an
     oplock or lease that a WRITE, or any use of the data, has to break first.  `marks_change`: the first WRITE gives
-    the file its ARCHIVE attribute.
+    the file its ARCHIVE attribute.  `flush_tells`: after a FLUSH clients are told another write time.
     """
     operations = NOTHING
     if granted_access & READ_RIGHTS and not reads_locked and not others_cache_writes:
@@ -114,7 +115,7 @@ def operations_allowed(
     may_write = granted_access & AccessMask.FILE_WRITE_DATA and not is_set_id and not marks_change
     if may_write and not writes_locked and not others_cache_reads and not others_cache_writes:
         operations |= GrantOperation.WRITE
-    if granted_access & WRITE_RIGHTS and not others_cache_writes:
+    if granted_access & WRITE_RIGHTS and not others_cache_writes and not flush_tells:
         operations |= GrantOperation.FLUSH
     return operations
 
@@ -123,9 +124,11 @@ def operations_of(opened: Open) -> GrantOperation:
     """What `operations_allowed` says of an open as its file is now."""
     file, is_set_id = opened.file, bool(opened.facts.status.mode & (S_ISUID | S_ISGID))
     locks, caching = file.locks, file.caching
-    marks_change = is_unmarked(opened)
+    marks_change, flush_tells = is_unmarked(opened), bool(opened.written_ns)
     if locks is None and caching is None:
-        return operations_allowed(opened.granted_access, is_set_id=is_set_id, marks_change=marks_change)
+        return operations_allowed(
+            opened.granted_access, is_set_id=is_set_id, marks_change=marks_change, flush_tells=flush_tells
+        )
     return operations_allowed(
         opened.granted_access,
         is_set_id=is_set_id,
@@ -134,6 +137,7 @@ def operations_of(opened: Open) -> GrantOperation:
         others_cache_reads=caching is not None and caching.others_read(opened),
         others_cache_writes=caching is not None and caching.others_write(opened),
         marks_change=marks_change,
+        flush_tells=flush_tells,
     )
 
 

@@ -105,13 +105,14 @@ class File:
                 other.watcher.refuse_all(NtStatus.DELETE_PENDING)
 
     def renamed(self, share_path: str, old: tuple[str, ...], new: tuple[str, ...]) -> None:
-        """The name `old` of the file became `new`: everything that knows it by that name follows."""
+        """The name `old` of the file became `new`: everything that knows it by that name follows.  The old one was to
+        be deleted?  It is gone, and nothing was said of the new one; a handle that deletes on close does so still."""
         for opened in self.opens:
             if opened.components == old and opened.tree.share.path == share_path:
                 opened.components = new
         deletion = self.deletion
         if deletion is not None and deletion.components == old and deletion.share_path == share_path:
-            deletion.components = new
+            self.deletion = None
 
     def refuses(self, granted_access: int, share_access: int, besides: Open | None = None) -> bool:
         """Whether an open with these masks would violate the share modes of the opens there are."""

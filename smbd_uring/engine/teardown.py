@@ -69,7 +69,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
     if opened.delete_on_close or opened.file.deletion is not None:
         await _delete_if_last(engine, opened)
     else:
-        if not opened.is_directory or opened.holds_write_time:
+        if not opened.is_directory:
             await write_times.closing(opened)
         if breaks.is_watched(engine, opened):
             await _show_changes(engine, opened)

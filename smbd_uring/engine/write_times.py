@@ -10,7 +10,8 @@ and Samba do it, so that a file that is written all the time does not look new t
   the same handle writes after that is told when it is flushed or closed.
 * That a file was emptied when it was opened is told when nobody has it open any more, if nothing else is.
 * A change that no open of ours made, a local program's, is told at once.
-* A time that a client sets is told whatever is written through that handle, and set once more when it is closed.
+* A time that a client sets is told whatever is written through that handle, and set once more when it is closed; but
+  not that of a folder, where others go on making files.
 """
 
 from __future__ import annotations
@@ -57,20 +58,24 @@ def _is_due(engine: Engine, file: File) -> bool:
 
 def tell(opened: Open) -> None:
     """What was written through this handle is told from now on."""
-    if grants.written_ns_of(opened) and not opened.holds_write_time:
+    if grants.written_ns_of(opened):
         tell_at_once(opened)
 
 
 def tell_at_once(opened: Open) -> None:
-    """The file's size was changed through this handle."""
-    if not opened.holds_write_time:
+    """The file's size was changed through this handle, or what was written through it flushed."""
+    if not opened.file.is_write_time_set:
         opened.is_write_told = True
-        tell_anyway(opened.file)
+        opened.file.write_time_ns = None
 
 
-def tell_anyway(file: File) -> None:
-    """The file is about to be deleted: no time is kept for it any more."""
-    file.write_time_ns, file.is_write_time_set = None, False
+def as_left(opened: Open, facts: FileFacts) -> FileFacts:
+    """The facts of a file as the closing of a handle is going to leave it."""
+    file = opened.file
+    if opened.holds_write_time and file.is_write_time_set and not opened.is_directory and not file.delete_pending:
+        assert file.write_time_ns is not None
+        return facts._replace(status=facts.status._replace(modified_ns=file.write_time_ns))
+    return facts
 
 
 def keep(opened: Open, write_time_ns: int) -> None:
@@ -85,6 +90,7 @@ async def closing(opened: Open) -> None:
     file = opened.file
     if opened.holds_write_time and opened.handle is not None and file.is_write_time_set:
         assert file.write_time_ns is not None
+        file.is_write_time_set = False  # what others write from now on is told again
         try:
             await SetTimes(opened.handle, None, file.write_time_ns, opened.credentials)
         except OSError as error:

@@ -200,7 +200,7 @@ class LockRequest:
     def decode(cls, message: memoryview) -> LockRequest:
         """MalformedMessage when it does not decode."""
         count, sequence, persistent, volatile = unpack_body(_LOCK_REQUEST, message, 48)
-        if not 1 <= count <= LOCKS_PER_REQUEST_MAX:
+        if count > LOCKS_PER_REQUEST_MAX:  # whether there is one at all is asked when it is known whose they are
             raise MalformedMessage(f"{count} lock elements")
         elements = slice_of(message, BODY_OFFSET + _LOCK_REQUEST.size, count * _LOCK_ELEMENT.size)
         locks = [LockElement(offset, length, flags) for offset, length, flags, _ in _LOCK_ELEMENT.iter_unpack(elements)]

@@ -40,8 +40,10 @@ def find_smbd() -> str | None:
 class Peer:
     """One run of Samba; a context manager.  Same shape as `tests.support.server.Server`."""
 
-    def __init__(self, folder: Path, shares: Sequence[Share], accounts: Sequence[Account]) -> None:
-        """Prepare a run whose every file but the shares is in `folder`."""
+    def __init__(
+        self, folder: Path, shares: Sequence[Share], accounts: Sequence[Account], share_lines: Sequence[str] = ()
+    ) -> None:
+        """Prepare a run whose every file but the shares is in `folder`; `share_lines` are for each share's section."""
         self.endpoint = Endpoint(
             free_port(), accounts[0], {share.name: share.path for share in shares},
             more_accounts=tuple(accounts[1:]),
@@ -49,6 +51,7 @@ class Peer:
         self._folder = folder
         self._shares = tuple(shares)
         self._accounts = tuple(accounts)
+        self._share_lines = tuple(share_lines)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -170,4 +173,5 @@ class Peer:
             lines.append(f"guest ok = {'yes' if share.guest else 'no'}")
             if share.force_user is not None:
                 lines.append(f"force user = {share.force_user}")
+            lines += self._share_lines
         return "\n".join(lines) + "\n"

@@ -6,7 +6,6 @@ import contextlib
 
 from smbd_uring.engine import breaks, write_times
 from smbd_uring.engine.errors import SmbError
-from smbd_uring.engine.facts import facts_for
 from smbd_uring.engine.information import allocation_of, attributes_of, times_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
@@ -45,13 +44,16 @@ async def _let_others_close(request: Request, opened: Open) -> None:
 
 async def _attributes(request: Request, opened: Open) -> CloseResponse:
     """The file's attributes; none when they cannot be had, which is no reason to keep the handle open."""
-    write_times.tell(opened)
-    if opened.file.delete_pending and len(opened.file.opens) == 1:
-        write_times.tell_anyway(opened.file)
+    root, handle = opened.tree.root, opened.handle
+    assert root is not None and handle is not None
     try:
-        facts = await facts_for(request, opened)
+        if request.chain.known is opened:
+            facts = opened.facts
+        else:
+            facts = await request.engine.filesystem.facts(root, handle, opened.name, opened.credentials)
     except OSError:
         return CloseResponse()
+    facts = write_times.as_left(opened, facts)
     creation, access, write, change = times_of(facts)
     return CloseResponse(
         flags=CloseFlags.POSTQUERY_ATTRIB,

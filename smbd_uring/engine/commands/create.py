@@ -121,11 +121,17 @@ async def _fill(request: Request, plan: CreatePlan, opened: Open, action: Create
     """What a file that is new or was emptied gets."""
     if action is not CREATED:
         await overwrite(request, plan, opened)
-    await _reserve(plan, opened)
+    await _reserve(request, plan, opened)
 
 
-async def _reserve(plan: CreatePlan, opened: Open) -> None:
+async def _reserve(request: Request, plan: CreatePlan, opened: Open) -> None:
     """[MS-SMB2] 2.2.13.2.6: a hint.  The space must be there; it is not taken, or a file would keep it for ever."""
-    if plan.allocation_size > opened.facts.status.size and not opened.is_directory:
+    root, handle = opened.tree.root, opened.handle
+    assert root is not None
+    if plan.allocation_size > opened.facts.status.size and not opened.is_directory and handle is not None:
         await require_space(opened, plan.allocation_size)
         opened.reserved = plan.allocation_size
+        if opened.is_overwrite_untold:  # whoever asks for space is told how things are
+            opened.facts = await request.engine.filesystem.facts(
+                root, handle, opened.name, opened.credentials
+            )

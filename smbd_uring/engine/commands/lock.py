@@ -42,6 +42,8 @@ async def lock(request: Request) -> Response:
     if request.session_of().state is SessionState.EXPIRED and not unlocks:  # [MS-SMB2] 3.3.5.2.9
         raise SmbError(NtStatus.NETWORK_SESSION_EXPIRED)
     opened = request.use_open(body.file_id)
+    if not body.locks:
+        raise SmbError(NtStatus.INVALID_PARAMETER)
     index, number = body.lock_sequence >> SEQUENCE_NUMBER_BITS, body.lock_sequence & (1 << SEQUENCE_NUMBER_BITS) - 1
     remembers = 1 <= index <= SEQUENCE_INDEX_MAX and _remembers_sequences(request, opened)
     if remembers and opened.lock_sequences.pop(index, None) == number:

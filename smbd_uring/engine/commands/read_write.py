@@ -111,7 +111,7 @@ async def _first_write(engine: Engine, opened: Open) -> None:
     opened.written_ns = engine.wall_clock()
     if is_unmarked:
         await mark_changed(engine, opened)
-        await grants.reconsider(engine, opened.file)
+    await grants.reconsider(engine, opened.file)
 
 
 async def flush(request: Request) -> Response:

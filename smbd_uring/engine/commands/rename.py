@@ -45,7 +45,7 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     taken_by = await _holder_of(request, opened, new, asked.replace_if_exists)
     _check_rights(engine, opened, new)
     if taken_by is not None:
-        _check_kinds(opened, taken_by)
+        _check_kinds(opened, taken_by, new)
     await foretell_name(engine, opened, new)
     try:
         final = await engine.filesystem.rename(
@@ -89,7 +89,7 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
     assert root is not None
     taken_by = await _holder_of(request, opened, new, asked.replace_if_exists)
     if taken_by is not None:
-        _check_kinds(opened, taken_by)
+        _check_kinds(opened, taken_by, new)
     try:
         await request.engine.filesystem.link(
             root, opened.components, new, opened.file.identity, asked.replace_if_exists, opened.credentials
@@ -122,6 +122,8 @@ async def _check_parent(request: Request, opened: Open, new: tuple[str, ...]) ->
     if found.handle is None or found.facts is None:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
     await CloseHandle(found.handle)
+    if not found.facts.attributes & FileAttributes.DIRECTORY:
+        raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND)
     if any(
         other.granted_access & AccessMask.DELETE for other in _opens_of_client(request, found.facts.status.identity)
     ):
@@ -158,9 +160,12 @@ async def _holder_of(request: Request, opened: Open, new: tuple[str, ...], repla
     return found.facts
 
 
-def _check_kinds(opened: Open, holder: FileFacts) -> None:
-    """A folder takes the place of nothing, and nothing that of a folder."""
-    if holder.attributes & FileAttributes.DIRECTORY:
-        raise SmbError(NtStatus.ACCESS_DENIED)
-    if opened.is_directory:
+def _check_kinds(opened: Open, holder: FileFacts, new: tuple[str, ...]) -> None:
+    """A folder takes the place of nothing, and nothing that of a folder, least of all of the one that it is in."""
+    holder_is_directory = bool(holder.attributes & FileAttributes.DIRECTORY)
+    if opened.components[: len(new)] == new:
+        raise SmbError(NtStatus.DIRECTORY_NOT_EMPTY)
+    if holder_is_directory != opened.is_directory:
         raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
+    if holder_is_directory:
+        raise SmbError(NtStatus.ACCESS_DENIED)

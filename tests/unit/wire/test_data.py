@@ -16,9 +16,9 @@ from smbprotocol.open import (
     SMB2WriteResponse,
 )
 
+from smbd_uring.limits import LOCKS_PER_REQUEST_MAX
 from smbd_uring.wire.const import FsctlCode
 from smbd_uring.wire.data import (
-    LOCKS_MAX,
     FlushRequest,
     IoctlRequest,
     IoctlResponse,
@@ -141,7 +141,7 @@ def test_another_client_writes_the_same_locks() -> None:
     assert ours.encode() == theirs[BODY_OFFSET:]
 
 
-@pytest.mark.parametrize("count", [0, 2, LOCKS_MAX + 1, 0xFFFF])
+@pytest.mark.parametrize("count", [2, LOCKS_PER_REQUEST_MAX + 1, 0xFFFF])
 def test_a_count_of_locks_that_are_not_there_is_refused(count: int) -> None:
     body = LockRequest(FILE_ID, [LockElement(0, 10, 2)]).encode()
     with pytest.raises(MalformedMessage):
@@ -150,9 +150,10 @@ def test_a_count_of_locks_that_are_not_there_is_refused(count: int) -> None:
 
 def test_as_many_locks_as_allowed_are_taken_and_one_more_is_refused() -> None:
     lock = LockElement(1, 2, 4)
-    assert len(LockRequest.decode(message(LockRequest(FILE_ID, [lock] * LOCKS_MAX).encode())).locks) == LOCKS_MAX
+    locks = [lock] * LOCKS_PER_REQUEST_MAX
+    assert len(LockRequest.decode(message(LockRequest(FILE_ID, locks).encode())).locks) == len(locks)
     with pytest.raises(MalformedMessage):
-        LockRequest.decode(message(LockRequest(FILE_ID, [lock] * (LOCKS_MAX + 1)).encode()))
+        LockRequest.decode(message(LockRequest(FILE_ID, [lock] * (LOCKS_PER_REQUEST_MAX + 1)).encode()))
 
 
 def test_another_client_writes_the_same_ioctl() -> None:
