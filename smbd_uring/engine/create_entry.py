@@ -44,7 +44,7 @@ def enter(
         raise SmbError(NtStatus.USER_SESSION_DELETED)
     check_room(request)
     file = opens.file_for(facts.status.identity)
-    if file.opens and is_fenced(file):
+    if file.opens and is_fenced(file, request.connection.client_guid):
         raise SmbError(NtStatus.FILE_NOT_AVAILABLE)
     if file.delete_pending:
         raise SmbError(NtStatus.DELETE_PENDING)

@@ -204,10 +204,14 @@ class HandleTable:
             _take_out(self._away_of, durability.owner, opened)
 
 
-def is_fenced(file: File) -> bool:
-    """[MS-SMB2] 3.3.5.9: whether nobody may open the file now, because a persistent handle waits for its client."""
+def is_fenced(file: File, client_guid: bytes) -> bool:
+    """[MS-SMB2] 3.3.5.9 and <301>: whether a client may not open the file now, because another one's persistent handle
+    waits for it.  The same client may: it is on its way back."""
     return any(
-        opened.session is None and opened.durability is not None and opened.durability.is_persistent
+        opened.session is None
+        and opened.durability is not None
+        and opened.durability.is_persistent
+        and opened.durability.client_guid != client_guid
         for opened in file.opens
     )
 

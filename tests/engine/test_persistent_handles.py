@@ -152,11 +152,19 @@ def test_a_client_goes_on_where_it_was(server: CrashingServer) -> None:
 def test_nobody_gets_in_between(server: CrashingServer) -> None:
     persistent(server.client(share=CA))
     server.crash()
-    other = server.client(share=CA, user="bert")
+    other = server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     for access in (AccessMask.GENERIC_READ, AccessMask.GENERIC_WRITE, AccessMask.DELETE):
         assert other.create("disk", access).status == FENCED
     server.advance(TIMEOUT_MS / 1000 + 1)
     assert other.create("disk", AccessMask.GENERIC_READ).status == 0
+
+
+def test_the_same_client_may_open_the_file_before_it_takes_up_its_handle(server: CrashingServer) -> None:
+    file_id = persistent(server.client(share=CA))
+    server.crash()
+    client = server.client(share=CA)
+    assert client.create("disk", AccessMask.GENERIC_READ).status == 0
+    assert take_up(client, file_id).status == 0
 
 
 def test_nor_when_only_the_connection_was_lost(server: CrashingServer) -> None:
@@ -164,7 +172,7 @@ def test_nor_when_only_the_connection_was_lost(server: CrashingServer) -> None:
     file_id = persistent(client)
     client.transport.close()
     server.settle(lambda engine: not engine.connections and not engine.scheduler.tasks)
-    other = server.client(share=CA, user="bert")
+    other = server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     assert other.create("disk", AccessMask.GENERIC_READ).status == FENCED
     assert take_up(server.client(share=CA), file_id).status == 0
     assert other.create("disk", AccessMask.GENERIC_READ).status == 0
@@ -175,7 +183,7 @@ def test_share_modes_hold_as_soon_as_the_client_is_back(server: CrashingServer) 
     server.crash()
     client = server.client(share=CA)
     taken_up(client, file_id)
-    other = server.client(share=CA, user="bert")
+    other = server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     assert other.create("disk", AccessMask.GENERIC_READ).status == NtStatus.SHARING_VIOLATION
 
 
@@ -386,7 +394,7 @@ def test_its_lease_is_there_again(caching_server: CrashingServer) -> None:
     caching_server.crash()
     client, after = come_back(caching_server, before.file_id)
     assert lease_of(after) == lease_of(before)
-    other = caching_server.client(share=CA, user="bert")
+    other = caching_server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     (waiting,) = other.send(Messages.create("disk", AccessMask.FILE_READ_DATA))
     other.wait_for_interim(waiting)
     assert Header.decode(memoryview(client.receive_frame())).command == Command.OPLOCK_BREAK
@@ -403,7 +411,7 @@ def test_its_oplock_is_there_again(caching_server: CrashingServer) -> None:
 
 def test_a_lease_that_was_being_broken_comes_back_as_what_was_left_of_it(caching_server: CrashingServer) -> None:
     before = leased(caching_server.client(share=CA))
-    other = caching_server.client(share=CA, user="bert")
+    other = caching_server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     (waiting,) = other.send(Messages.create("disk", AccessMask.FILE_READ_DATA))
     other.wait_for_interim(waiting)
     caching_server.settle(lambda engine: not any(engine.connections[key].bytes_unsent for key in engine.connections))
@@ -444,7 +452,7 @@ def test_its_locks_are_there_again(server: CrashingServer) -> None:
     server.crash()
     client = server.client(share=CA)
     file_id = taken_up(client, file_id)
-    other = server.client(share=CA, user="bert")
+    other = server.client(share=CA, user="bert", client_guid=OTHER_GUID)
     theirs = other.open("disk")
     assert other.write(theirs, b"x", 5).status == NtStatus.FILE_LOCK_CONFLICT
     assert other.write(theirs, b"x", 25).status == NtStatus.FILE_LOCK_CONFLICT

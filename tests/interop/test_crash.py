@@ -17,12 +17,13 @@ from smbd_uring.wire.durable_contexts import FLAG_PERSISTENT, DurableReconnectV2
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from tests.engine.servers import LoopbackTransport
+from tests.support.client import CLIENT_GUID
 from tests.support.endpoint import LOOPBACK, Account, Endpoint
 from tests.support.file_client import FileClient
 from tests.support.server import Server
 
 ANNA, BERT = Account("anna", "secret"), Account("bert", "hidden")
-GUID = bytes(range(16))
+GUID, OTHER_GUID = bytes(range(16)), bytes(range(16, 32))
 COPIED = 64
 PART = 16384
 
@@ -49,10 +50,12 @@ def client() -> Iterator[Connect]:
         yield partial(connected, connections)
 
 
-def connected(connections: ExitStack, endpoint: Endpoint, account: Account = ANNA) -> FileClient:
+def connected(
+    connections: ExitStack, endpoint: Endpoint, account: Account = ANNA, client_guid: bytes = CLIENT_GUID
+) -> FileClient:
     made = FileClient(transport := LoopbackTransport(endpoint.port, LOOPBACK))
     connections.callback(transport.close)
-    assert made.negotiate().status == 0
+    assert made.negotiate(client_guid=client_guid).status == 0
     assert made.log_on(account.name, account.password).status == 0
     assert made.tree_connect("vm").status == 0
     return made
@@ -70,7 +73,7 @@ def test_a_copy_goes_on_where_the_server_was_killed(server: Server, client: Conn
         if number % 16 == 8:
             server.kill()
             server.start()
-            other = client(server.endpoint, BERT)
+            other = client(server.endpoint, BERT, OTHER_GUID)
             assert other.create("disk", AccessMask.GENERIC_READ).status == NtStatus.FILE_NOT_AVAILABLE
             who = client(server.endpoint)
             again = names.DURABLE_RECONNECT_V2, DurableReconnectV2(file_id, GUID, FLAG_PERSISTENT).encode()
