@@ -244,6 +244,17 @@ def test_authenticating_again_as_another_user_leaves_what_is_open_and_opens_noth
     assert bytes(client.read(file_id).expect(ReadResponse).data) == b"data"
 
 
+def test_a_server_that_insists_on_signing_has_a_session_go_on_with_its_keys(make_server: MakeServer) -> None:
+    server = make_server(signing_required=True)
+    client = server.client()
+    client.put("file", b"data")
+    file_id = client.open("file")
+    assert client.log_on("", "", again=True).status == NtStatus.SUCCESS
+    assert bytes(client.read(file_id).expect(ReadResponse).data) == b"data"
+    assert client.read(file_id, sign=False).status == NtStatus.ACCESS_DENIED
+    assert stranger(server).log_on("", "").status == NtStatus.LOGON_FAILURE
+
+
 def test_nobody_else_takes_up_an_expired_session(make_server: MakeServer) -> None:
     server = make_server(session_lifetime_s=60.0)
     client = server.client()

@@ -148,7 +148,7 @@ async def _authenticate(request: Request, session: Session, logon: Logon, body: 
         answer = SessionSetupResponse(session_flags=0, security_buffer=step.token)
         return Response(answer.encode(), status=NtStatus.MORE_PROCESSING_REQUIRED, preauth=logon.preauth)
     try:
-        login, success = await _check_account(request, logon.authentication, step)
+        login, success = await _check_account(request, session, logon.authentication, step)
     except AuthenticationFailed as error:
         return await _fail(request, session, logon, str(error), step.user, _status_of(error))
     except CompanionUnavailable as error:
@@ -171,7 +171,7 @@ def _forget(request: Request, session: Session) -> None:
 
 
 async def _check_account(
-    request: Request, authentication: Authentication, step: NeedAccount
+    request: Request, session: Session, authentication: Authentication, step: NeedAccount
 ) -> tuple[LoginAnswer, Success]:
     """Ask the companion who this is and check what the client proved.  AuthenticationFailed when it proved nothing."""
     login = await AskLogin("" if step.anonymous else step.user)
@@ -184,7 +184,8 @@ async def _check_account(
         raise AuthenticationFailed("no such account")
     if step.anonymous or login.flags & AccountFlags.GUEST_ACCOUNT:
         config = request.engine.config
-        if config.signing_required or config.encryption is Encryption.REQUIRED:
+        insists = config.signing_required or config.encryption is Encryption.REQUIRED
+        if insists and session.keys is None:  # a session that has keys goes on signing and sealing with them
             raise AuthenticationFailed("anonymous or guest, and the server insists on signing or encrypting")
         return login, authentication.finish_anonymous() if step.anonymous else authentication.finish_guest()
     return login, authentication.finish(login.nt_hash)
