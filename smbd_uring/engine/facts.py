@@ -56,7 +56,8 @@ async def mark_changed(engine: Engine, opened: Open) -> None:
         return
     attributes = facts.attributes | FileAttributes.ARCHIVE
     try:
-        await engine.filesystem.set_attributes(root, handle, facts, attributes, None, opened.credentials)
+        async with engine.notifications.own_change(opened.tree.share.path, opened.components):
+            await engine.filesystem.set_attributes(root, handle, facts, attributes, None, opened.credentials)
     except OSError as error:
         log.debug("marking %s as changed failed: %s", opened.name, error)
     else:

@@ -70,7 +70,7 @@ async def close_open(engine: Engine, opened: Open, by: Request | None = None) ->
         await _delete_if_last(engine, opened)
     else:
         if not opened.is_directory:
-            await write_times.closing(opened)
+            await write_times.closing(engine, opened)
         if breaks.is_watched(engine, opened):
             await _show_changes(engine, opened)
     tree = opened.tree

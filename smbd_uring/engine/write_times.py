@@ -84,7 +84,7 @@ def keep(opened: Open, write_time_ns: int) -> None:
     opened.file.is_write_time_set = opened.holds_write_time = True
 
 
-async def closing(opened: Open) -> None:
+async def closing(engine: Engine, opened: Open) -> None:
     """The handle is closing: what was written through it is told, or leaves the time that was set."""
     tell(opened)
     file = opened.file
@@ -92,6 +92,7 @@ async def closing(opened: Open) -> None:
         assert file.write_time_ns is not None
         file.is_write_time_set = False  # what others write from now on is told again
         try:
-            await SetTimes(opened.handle, None, file.write_time_ns, opened.credentials)
+            async with engine.notifications.own_change(opened.tree.share.path, opened.components):
+                await SetTimes(opened.handle, None, file.write_time_ns, opened.credentials)
         except OSError as error:
             log.debug("keeping the write time of %s failed: %s", opened.name, error)

@@ -125,6 +125,19 @@ def test_a_new_file_is_told_once(server: TestedServer) -> None:
     assert watch.rest() == []
 
 
+def test_what_the_server_does_of_itself_to_a_file_is_not_told(server: TestedServer) -> None:
+    """A changed file is marked for the archive, and a time that was set is set again when its handle is closed."""
+    client, other = server.client(), server.client()
+    other.put("file")
+    file_id = other.open("file")
+    unmarked = BasicInformation(file_attributes=FileAttributes.NORMAL, last_write_time=HOUR_1970)
+    assert other.set_info(file_id, FileInfoClass.BASIC, unmarked).status == 0
+    watch = Watch(client, completion_filter=CompletionFilter.SECURITY | CompletionFilter.CREATION)
+    assert other.write(file_id, b"data").status == 0
+    assert other.close(file_id).status == 0
+    assert watch.rest() == []
+
+
 def test_data_that_is_written_is_told_whoever_serves_the_write(server: TestedServer) -> None:
     """With a data plane the engine never sees the WRITE."""
     other = server.client()
