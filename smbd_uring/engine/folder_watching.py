@@ -6,30 +6,25 @@ One rule decides who tells of a change, so that each is told once: of the names 
 its files, the kernel tells where it watches the folder, whoever made the change, this server included; elsewhere the
 engine tells what clients do through it.  What the kernel cannot tell apart (which of a file's attributes or times was
 changed) the engine tells of its own changes, and the kernel's word is left out while the engine makes them (`own`).
-
-A folder that comes below a watched tree is watched first and read then.  What is in it by that time and was not told of
-was made before the watch stood, and is told now.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections import Counter
+from typing import TYPE_CHECKING
 
 from smbd_uring import limits
+from smbd_uring.engine.folder_trees import DT_DIR, TreeWalks
 from smbd_uring.engine.folders import Folder, Folders, Path
-from smbd_uring.engine.watcher import Watcher
+from smbd_uring.engine.watcher import DESCRIBED, WRITTEN, Watcher
 from smbd_uring.engine.written_names import WrittenNames
 from smbd_uring.ports import (
     AwaitChanges,
     Change,
     ChangeKind,
-    CloseHandle,
     DirectoryEntry,
     Handle,
-    Stat,
     StopAwaitingChanges,
     TakeChanges,
     UnwatchChanges,
@@ -40,33 +35,15 @@ from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
     from smbd_uring.engine.engine import Engine
-    from smbd_uring.engine.opens import Open
 
 log = logging.getLogger("smbd.fs")
 
 NAME_OF = {False: int(CompletionFilter.FILE_NAME), True: int(CompletionFilter.DIR_NAME)}
-WRITTEN = int(CompletionFilter.SIZE | CompletionFilter.LAST_WRITE)
-DESCRIBED = int(
-    CompletionFilter.ATTRIBUTES | CompletionFilter.LAST_WRITE | CompletionFilter.LAST_ACCESS
-    | CompletionFilter.CREATION | CompletionFilter.EA | CompletionFilter.SECURITY
-)  # fmt: skip
-CONTENTS = WRITTEN | DESCRIBED
 ADDED, REMOVED, MODIFIED = int(NotifyAction.ADDED), int(NotifyAction.REMOVED), int(NotifyAction.MODIFIED)
 OLD_NAME, NEW_NAME = int(NotifyAction.RENAMED_OLD_NAME), int(NotifyAction.RENAMED_NEW_NAME)
-DT_DIR = 4
-CLOCK_STEP_NS = 10_000_000
-"""Files' times may be that much behind the clock."""
-
 TOO_MANY = (
     "folders cannot be watched: %s; clients hear only of what clients change there (raise fs.inotify.max_user_watches)"
 )
-
-
-class Moment(NamedTuple):
-    """A time on the engine's clock, which stands still while nothing is waited for, and in files' times."""
-
-    now: float
-    wall_ns: int
 
 
 class FolderWatching:
@@ -82,6 +59,7 @@ class FolderWatching:
         """Those of which the kernel's word is still to be taken in."""
         self.is_resting = False
         """There is so much to take in that it waits for a while."""
+        self._trees = TreeWalks(engine, folders, self)
         self._written = WrittenNames(engine.scheduler, self._tell_written)
         self._is_pumping = False
         self._is_rebuilding = False
@@ -94,9 +72,9 @@ class FolderWatching:
     async def begin(self, watcher: Watcher) -> None:
         """Watch the folder of a handle, and what is below it where it watches a tree.  A large tree goes on being
         walked after this has returned."""
-        handle, contents = watcher.opened.handle, bool(watcher.completion_filter & CONTENTS)
+        handle, contents = watcher.opened.handle, watcher.wants_contents
         assert handle is not None
-        since = self._moment()
+        since = self._trees.moment()
         watch = await self._number(handle, contents)
         if watcher.has_ended:
             await self.end([] if watch is None else [watch])
@@ -114,7 +92,7 @@ class FolderWatching:
         if watch is not None:
             self._watched(folder, watch, contents)
         if watcher.tree:
-            self._engine.scheduler.start(self._walk_all(watcher, folder, since))
+            self._engine.scheduler.start(self._trees.walk_all(watcher, folder, since))
 
     async def end(self, watches: list[int]) -> None:
         """The kernel need not watch these any more."""
@@ -126,7 +104,8 @@ class FolderWatching:
                 self._disown(self._own_lately.pop())
             await StopAwaitingChanges()
 
-    async def _watch(self, folder: Folder, handle: Handle, contents: bool) -> None:
+    async def watch(self, folder: Folder, handle: Handle, contents: bool) -> None:
+        """Have the kernel watch a folder by a handle on it."""
         watch = await self._number(handle, contents)
         if watch is None:
             return
@@ -222,7 +201,7 @@ class FolderWatching:
         if over:
             await self.end(over)
         for folder, is_new in new:
-            self._engine.scheduler.start(self._grow(folder, is_new))
+            self._engine.scheduler.start(self._trees.grow(folder, is_new))
 
     def _happened(self, folder: Folder, change: Change, over: list[int], new: list[tuple[Folder, bool]]) -> None:
         name, kind = text_of(change.name), change.kind
@@ -325,123 +304,7 @@ class FolderWatching:
         if child is not None:
             over += self._folders.remove_tree(child)
 
-    # --- trees -------------------------------------------------------------------------------------------------------
-
-    def _moment(self) -> Moment:
-        return Moment(self._engine.scheduler.now, self._engine.wall_clock() - CLOCK_STEP_NS)
-
-    async def _walk_all(self, watcher: Watcher, folder: Folder, since: Moment) -> None:
-        """Watch a whole tree from its top; when something changed before its turn came, the watcher is told so."""
-        if await self._walk(folder, False, since):
-            watcher.lose()
-
-    async def _grow(self, folder: Folder, is_new: bool) -> None:
-        """Watch a folder that came below a watched tree, with what is in it.  Of one that was elsewhere before, what is
-        in it is for the clients to look at; when it changed after they were told so they have to look again."""
-        since = None if is_new else self._moment()
-        if await self._walk(folder, is_new, since):
-            for watcher, _ in self._folders.hearers(folder):
-                if watcher.tree:
-                    watcher.lose()
-
-    async def _walk(self, top: Folder, is_new: bool, since: Moment | None) -> bool:
-        """Watch `top` and what is below it.  `is_new`: what is in it is told of.  Result: whether one of the folders
-        may have changed between `since` and when it was watched."""
-        pending, count, is_late = deque([top]), 0, False
-        while pending:
-            folder = pending.popleft()
-            below, has_changed = await self._look_into(folder, is_new, since)
-            pending += below
-            is_late |= has_changed
-            count += 1
-            if count % limits.FOLDERS_PER_TURN == 0:
-                await self._engine.scheduler.sleep(limits.FOLDERS_PAUSE_S)
-        return is_late
-
-    async def _look_into(self, folder: Folder, is_new: bool, since: Moment | None) -> tuple[list[Folder], bool]:
-        """Watch one folder and read it.  Result: the folders in it; whether it may have changed since then.
-
-        It is found by its path, which somebody may change at that moment: what was found counts when the kernel's word
-        up to then does not say so.
-        """
-        contents = any(one.completion_filter & CONTENTS for one, _ in self._folders.hearers(folder))
-        if folder.missed is not None or (folder.is_walked and folder.contents >= contents):
-            return [], False
-        was_watched = folder.watch is not None
-        is_new &= not was_watched
-        folder.is_walked, folder.missed = True, []
-        while not folder.is_gone:
-            moves = folder.moves
-            found = await self._watch_and_read(folder, contents)
-            await self.catch_up()
-            if folder.is_gone:
-                break
-            if folder.moves == moves or folder.watchers:
-                if found is not None:
-                    below = await self._take_over(folder, found[0], is_new)
-                    is_late = folder.watch is not None and not was_watched
-                    return below, is_late and self._has_changed(found[1], since)
-                if not folder.watchers:
-                    await self.end(self._folders.remove_tree(folder))
-                break
-            folder.missed = []
-            await self.end(self._folders.unwatch(folder))
-        folder.missed = None
-        return [], False
-
-    def _has_changed(self, changed_ns: int, since: Moment | None) -> bool:
-        """Whether something waited since then, and the folder changed meanwhile."""
-        return since is not None and self._engine.scheduler.now > since.now and changed_ns >= since.wall_ns
-
-    async def _watch_and_read(self, folder: Folder, contents: bool) -> tuple[list[DirectoryEntry], int] | None:
-        """Result: what is in a folder, and when that changed, in nanoseconds; None when it cannot be opened."""
-        if folder.watchers:
-            opened = next(iter(folder.watchers)).opened
-            return await self._using(opened, lambda handle: self._read(folder, handle, contents))
-        watcher = self._tree_watcher(folder)
-        if watcher is None:
-            return None
-        return await self._using(watcher.opened, lambda top: self._open_and_read(folder, watcher, top, contents))
-
-    async def _using(
-        self, opened: Open, use: Callable[[Handle], Awaitable[tuple[list[DirectoryEntry], int]]]
-    ) -> tuple[list[DirectoryEntry], int] | None:
-        """Use a client's handle, which is not closed meanwhile."""
-        if opened.handle is None or opened.closing:
-            return None
-        opened.busy += 1
-        try:
-            return await use(opened.handle)
-        except OSError as error:
-            log.debug("a folder is not watched: %s", error)
-            return None
-        finally:
-            opened.release()
-
-    async def _open_and_read(
-        self, folder: Folder, watcher: Watcher, top: Handle, contents: bool
-    ) -> tuple[list[DirectoryEntry], int]:
-        root = watcher.opened.tree.root
-        assert root is not None
-        handle = await self._engine.filesystem.open_folder(root, top, folder.path[len(watcher.path) :])
-        try:
-            return await self._read(folder, handle, contents)
-        finally:
-            await CloseHandle(handle)
-
-    async def _read(self, folder: Folder, handle: Handle, contents: bool) -> tuple[list[DirectoryEntry], int]:
-        await self._watch(folder, handle, contents)
-        entries = await self._engine.filesystem.list_names(handle)
-        return entries, (await Stat(handle)).modified_ns
-
-    def _tree_watcher(self, folder: Folder) -> Watcher | None:
-        """Who watches the tree in which a folder is, and has his handle still."""
-        return next(
-            (watcher for watcher, _ in self._folders.hearers(folder) if watcher.tree and not watcher.opened.closing),
-            None,
-        )
-
-    async def _take_over(self, folder: Folder, entries: list[DirectoryEntry], is_new: bool) -> list[Folder]:
+    async def take_over(self, folder: Folder, entries: list[DirectoryEntry], is_new: bool) -> list[Folder]:
         """A folder was read: tell of what is in it and was not told of if it is new, then of what happened since it is
         watched.  Result: the folders in it."""
         missed, folder.missed = folder.missed or [], None
@@ -487,7 +350,7 @@ class FolderWatching:
         self._is_rebuilding = False
         for watcher, folder in list(self._watchers.items()):
             if watcher.tree and not watcher.has_ended and not folder.is_gone and not folder.is_walked:
-                await self._walk(folder, False, None)
+                await self._trees.walk(folder, False, None)
                 if folder.children:
                     watcher.lose()
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from smbd_uring.engine.folder_watching import ADDED, NAME_OF, NEW_NAME, OLD_NAME, REMOVED, WRITTEN, FolderWatching
+from smbd_uring.engine.folder_watching import ADDED, NAME_OF, NEW_NAME, OLD_NAME, REMOVED, FolderWatching
 from smbd_uring.engine.folders import Folder, Folders, Path
 from smbd_uring.engine.notify_queue import NotifyBudget
-from smbd_uring.engine.watcher import Watcher
+from smbd_uring.engine.opens import absolute
+from smbd_uring.engine.watcher import WRITTEN, Watcher
 from smbd_uring.wire.fscc import NotifyAction
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Notifications:
 
     def watcher_for(self, opened: Open, completion_filter: int, tree: bool, capacity: int) -> Watcher:
         """What a handle's first request makes it ([MS-FSA] 2.1.5.11); it hears nothing before `catch_up`."""
-        path = _absolute(opened.tree.share.path, opened.components)
+        path = absolute(opened.tree.share.path, opened.components)
         opened.watcher = Watcher(self._engine, opened, path, completion_filter, tree, capacity, self._budget)
         return opened.watcher
 
@@ -80,7 +81,7 @@ class Notifications:
 
     def own_change(self, opened_share: str, components: Path) -> OwnChange:
         """A context in which this server changes what is known of a file; see `folder_watching`."""
-        return OwnChange(self, _absolute(opened_share, components) if self._watchers else None)
+        return OwnChange(self, absolute(opened_share, components) if self._watchers else None)
 
     async def added(self, share_path: str, components: Path, is_directory: bool) -> None:
         """A name was made."""
@@ -95,7 +96,7 @@ class Notifications:
         if not self._watchers:
             return
         await self._watching.catch_up()
-        source, target, kind = _absolute(share_path, old), _absolute(share_path, new), NAME_OF[is_directory]
+        source, target, kind = absolute(share_path, old), absolute(share_path, new), NAME_OF[is_directory]
         if source[:-1] == target[:-1]:
             self._tell(source[:-1], ((OLD_NAME, source[-1]), (NEW_NAME, target[-1])), kind)
         else:
@@ -108,7 +109,7 @@ class Notifications:
     async def written(self, share_path: str, components: Path) -> None:
         """A file's data or size was changed by the engine."""
         if self._watchers:
-            path = _absolute(share_path, components)
+            path = absolute(share_path, components)
             self._tell(path[:-1], ((MODIFIED, path[-1]),), WRITTEN)
 
     async def described(self, share_path: str, components: Path, completion: int) -> None:
@@ -116,14 +117,14 @@ class Notifications:
         if not self._watchers or not components or not completion:
             return
         await self._watching.catch_up_unless_resting()
-        path = _absolute(share_path, components)
+        path = absolute(share_path, components)
         for watcher, relative in self._folders.hearers_of_path(path[:-1]):
             watcher.tell(relative, ((MODIFIED, path[-1]),), completion)
 
     async def _named(self, share_path: str, components: Path, action: int, kind: int) -> None:
         if not self._watchers:
             return
-        path = _absolute(share_path, components)
+        path = absolute(share_path, components)
         folder = self._folders.by_path.get(path[:-1])
         if folder is None or not folder.is_told_by_kernel:
             await self._watching.catch_up()  # it may have come just now
@@ -166,7 +167,3 @@ class OwnChange:
     ) -> None:
         if self._path is not None:
             await self._notifications.end_own(self._path)
-
-
-def _absolute(share_path: str, components: Path) -> Path:
-    return tuple(part for part in share_path.split("/") if part) + components

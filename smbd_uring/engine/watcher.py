@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from smbd_uring import limits
 from smbd_uring.engine.notify_queue import NotifyBudget, NotifyQueue
 from smbd_uring.engine.scheduler import Parking
-from smbd_uring.wire.fscc import NotifyAction, NotifyInformation
+from smbd_uring.wire.fscc import CompletionFilter, NotifyAction, NotifyInformation
 from smbd_uring.wire.ntstatus import NtStatus
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 Path = tuple[str, ...]
 Event = tuple[int, str]
 """An action and a name."""
+
+WRITTEN = int(CompletionFilter.SIZE | CompletionFilter.LAST_WRITE)
+DESCRIBED = int(
+    CompletionFilter.ATTRIBUTES | CompletionFilter.LAST_WRITE | CompletionFilter.LAST_ACCESS
+    | CompletionFilter.CREATION | CompletionFilter.EA | CompletionFilter.SECURITY
+)  # fmt: skip
+"""Kinds of changes to which the kernel's word on a file belongs: that it was written to, or anything else."""
 
 ALONE = {
     int(NotifyAction.RENAMED_OLD_NAME): int(NotifyAction.REMOVED),
@@ -66,6 +73,11 @@ class Watcher:
         """For folders below: whether they may be listed, and until when that is believed."""
         self._unchecked: deque[tuple[Path, Sequence[Event]]] = deque()
         """Events in folders of which that is not known yet, and all that came after them."""
+
+    @property
+    def wants_contents(self) -> bool:
+        """Whether it wants to hear of more than names."""
+        return bool(self.completion_filter & (WRITTEN | DESCRIBED))
 
     # --- for the request ---------------------------------------------------------------------------------------------
 
