@@ -22,11 +22,12 @@ from smbd_uring.engine.create_plan import CreatePlan
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import refresh
 from smbd_uring.engine.guards import stand_aside
+from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.opens import Open
 from smbd_uring.engine.oplock_states import Operation
 from smbd_uring.engine.request import Request
 from smbd_uring.engine.share_modes import READ_RIGHTS
-from smbd_uring.ports import CloseHandle, FileFacts, Found, Handle, Reopen, Stat, Truncate
+from smbd_uring.ports import CloseHandle, FileFacts, Found, Handle, Reopen, Truncate
 from smbd_uring.wire.const import AccessMask, CreateDisposition, CreateOptions, FileAttributes
 from smbd_uring.wire.fscc import CompletionFilter
 from smbd_uring.wire.ntstatus import NtStatus
@@ -61,7 +62,7 @@ async def open_existing(
         _check_rights(plan, facts, granted)
         if plan.delete_on_close and (not granted & DELETE or not found.components):
             raise SmbError(NtStatus.ACCESS_DENIED)
-        if not await _make_way(request, path_handle, generation):
+        if not await _make_way(request, found, generation):
             return None
         opened = enter(request, plan, found.components, facts, granted)
         flags = _flags_for_data(opened, plan)
@@ -84,17 +85,33 @@ async def open_existing(
     return opened
 
 
-async def _make_way(request: Request, path_handle: Handle, generation: int) -> bool:
-    """Wait for whoever has to make way before the open may be entered, and until no name has gone since `generation`.
+async def _make_way(request: Request, found: Found, generation: int) -> bool:
+    """Wait until no folder on the way is being moved, and look again when any name has changed since `generation`.
 
-    True: it may be entered, without waiting in between.  False: the file lost its name meanwhile.
+    True: the open may be entered, without waiting in between.  False: the name leads somewhere else by now.
     """
-    opens = request.engine.opens
-    while opens.unlinked_generation != generation:
-        generation = opens.unlinked_generation
-        if (await Stat(path_handle)).link_count == 0:
+    opens, claims = request.engine.opens, request.engine.name_claims
+    while True:
+        if claims.moving and await claims.wait_for_moves(key_of(request.tree_of().share.path, found.components)):
             return False
-    return True
+        if opens.unlinked_generation == generation:
+            return True
+        generation = opens.unlinked_generation
+        if not await _still_leads_there(request, found):
+            return False
+
+
+async def _still_leads_there(request: Request, found: Found) -> bool:
+    tree = request.tree_of()
+    assert tree.root is not None and found.facts is not None
+    try:
+        again = await request.engine.filesystem.lookup(tree.root, found.components, tree.credentials)
+    except OSError:
+        return False
+    if again.handle is None or again.facts is None:
+        return False
+    await CloseHandle(again.handle)
+    return again.facts.status.identity == found.facts.status.identity
 
 
 def _check_kind(plan: CreatePlan, facts: FileFacts) -> None:

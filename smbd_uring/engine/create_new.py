@@ -33,6 +33,8 @@ async def claim_and_create(request: Request, plan: CreatePlan, found: Found, cla
     if plan.access_objection is not None:
         raise SmbError(plan.access_objection)
     claims, key = request.engine.name_claims, key_of(request.tree_of().share.path, found.components)
+    if claims.moving and await claims.wait_for_moves(key):
+        return None
     try:
         if not await claims.claim(key):
             return None

@@ -242,3 +242,30 @@ def test_opening_while_the_last_close_deletes_gets_the_old_file_or_a_new_one_nev
             file_id = reply.expect(CreateResponse).file_id
             assert opening.write(file_id, b"data").status == NtStatus.SUCCESS
             opening.close(file_id)
+
+
+def test_a_folder_moves_while_others_make_files_in_it_and_none_is_lost(server: TestedServer) -> None:
+    mover, maker = server.client(), server.client()
+    folder = mover.open("a", disposition=CREATE, options=DIRECTORY)
+    kept = []
+    for turn in range(20):
+        old, new = ("a", "b") if turn % 2 == 0 else ("b", "a")
+        made = maker.send(Messages.create(rf"{old}\file{turn}", disposition=CREATE))[0]
+        moved = mover.send(Messages.set_info(folder, FileInfoClass.RENAME, RenameInformation(False, new)))[0]
+        created, renamed = maker.wait_for(made), mover.wait_for(moved).status
+        assert created.status in (NtStatus.SUCCESS, NtStatus.OBJECT_PATH_NOT_FOUND)
+        assert renamed in (NtStatus.SUCCESS, NtStatus.ACCESS_DENIED)
+        if created.status == NtStatus.SUCCESS:
+            kept.append(f"file{turn}")
+            maker.close(created.expect(CreateResponse).file_id)
+        if renamed == NtStatus.ACCESS_DENIED:
+            assert rename(mover, folder, new) == NtStatus.SUCCESS
+    assert server.files.names("a") == sorted(kept)
+
+
+def test_a_symlink_to_nowhere_takes_its_name(server: TestedServer) -> None:
+    server.files.add_symlink("link", "nowhere")
+    client = server.client()
+    assert client.create("link").status == NtStatus.OBJECT_NAME_NOT_FOUND
+    taken = (NtStatus.OBJECT_NAME_COLLISION, NtStatus.OBJECT_NAME_NOT_FOUND)  # as far as the share follows symlinks
+    assert client.create("link", disposition=CREATE).status in taken

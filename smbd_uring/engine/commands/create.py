@@ -37,6 +37,10 @@ from smbd_uring.wire.const import CreateAction
 from smbd_uring.wire.create import CreateRequest
 from smbd_uring.wire.ntstatus import NtStatus
 
+UNSEEN_MAX = 3
+"""A name that so often could neither be found nor made is taken by something that cannot be seen: a symlink to
+nowhere."""
+
 OPENED, CREATED = CreateAction.OPENED, CreateAction.CREATED
 
 
@@ -114,6 +118,8 @@ async def _open_or_make(request: Request, plan: CreatePlan) -> tuple[Open, Creat
         if opened is not None:
             return opened, action
         retries += 1
+        if found.handle is None and retries >= UNSEEN_MAX:
+            raise SmbError(NtStatus.OBJECT_NAME_COLLISION)
     raise SmbError(NtStatus.SHARING_VIOLATION)
 
 

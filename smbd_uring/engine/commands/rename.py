@@ -13,6 +13,7 @@ from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.facts import mark_changed
 from smbd_uring.engine.handle_recording import foretell_name
 from smbd_uring.engine.look_up import look_up, require_directory
+from smbd_uring.engine.name_claims import key_of
 from smbd_uring.engine.names import LastComponentError, components_of
 from smbd_uring.engine.opens import Identity, Open, absolute
 from smbd_uring.engine.oplock_states import Operation
@@ -40,17 +41,33 @@ async def rename(request: Request, opened: Open, buffer: memoryview) -> None:
     await breaks.before(request, opened, Operation.RENAME)
     if opened.is_directory:
         await breaks.before_below(request, opened)
+    claims, share_path = request.engine.name_claims, opened.tree.share.path
+    key, folder = key_of(share_path, new), key_of(share_path, opened.components)
+    moves = opened.is_directory and claims.begin_move(folder)
+    try:
+        await claims.claim(key)
+        try:
+            if opened.is_directory and not moves:
+                raise SmbError(NtStatus.ACCESS_DENIED)
+            await _move(request, opened, new, asked.replace_if_exists)
+        finally:
+            claims.release(key)
+    finally:
+        if moves:
+            claims.end_move(folder)
+
+
+async def _move(request: Request, opened: Open, new: tuple[str, ...], replace: bool) -> None:
+    """Give the file its name, while nobody else makes one of that name or opens anything in a folder that goes."""
     engine, old, root = request.engine, opened.components, opened.tree.root
     assert root is not None
-    taken_by = await _holder_of(request, opened, new, asked.replace_if_exists)
+    taken_by = await _holder_of(request, opened, new, replace)
     _check_rights(engine, opened, new)
     if taken_by is not None:
         _check_kinds(opened, taken_by, new)
     await foretell_name(engine, opened, new)
     try:
-        final = await engine.filesystem.rename(
-            root, old, new, opened.file.identity, asked.replace_if_exists, opened.credentials
-        )
+        final = await engine.filesystem.rename(root, old, new, opened.file.identity, replace, opened.credentials)
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
     engine.opens.unlinked_generation += 1
@@ -71,8 +88,9 @@ def _check_rights(engine: Engine, opened: Open, new: tuple[str, ...]) -> None:
     if not opened.components:
         raise SmbError(NtStatus.ACCESS_DENIED)
     if opened.is_directory:
-        below = new[: len(opened.components)] == opened.components
-        if below or engine.opens.opens_below(opened.tree.share.path, opened.components):
+        share_path, old = opened.tree.share.path, opened.components
+        below = new[: len(old)] == old or engine.name_claims.is_used_below(key_of(share_path, old))
+        if below or engine.opens.opens_below(share_path, old):
             raise SmbError(NtStatus.ACCESS_DENIED)
     elif not opened.granted_access & RENAMING:
         raise SmbError(NtStatus.ACCESS_DENIED)
@@ -87,15 +105,19 @@ async def link(request: Request, opened: Open, buffer: memoryview) -> None:
     await breaks.before(request, opened, Operation.RENAME)
     root = opened.tree.root
     assert root is not None
-    taken_by = await _holder_of(request, opened, new, asked.replace_if_exists)
-    if taken_by is not None:
-        _check_kinds(opened, taken_by, new)
+    claims, key = request.engine.name_claims, key_of(opened.tree.share.path, new)
     try:
+        await claims.claim(key)
+        taken_by = await _holder_of(request, opened, new, asked.replace_if_exists)
+        if taken_by is not None:
+            _check_kinds(opened, taken_by, new)
         await request.engine.filesystem.link(
             root, opened.components, new, opened.file.identity, asked.replace_if_exists, opened.credentials
         )
     except PathMissing as error:
         raise SmbError(NtStatus.OBJECT_PATH_NOT_FOUND) from error
+    finally:
+        claims.release(key)
     request.engine.opens.unlinked_generation += 1  # what had the name before has lost it
     breaks.entry_changed(request.engine, absolute(opened.tree.share.path, new), opened.parent_lease)
     await request.engine.notifications.added(opened.tree.share.path, new, False)

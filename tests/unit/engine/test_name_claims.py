@@ -51,3 +51,29 @@ def test_another_name_does_not_wait(scheduler: Scheduler) -> None:
     scheduler.start(make("a"))
     scheduler.start(make("b"))
     assert taken == [True, True]
+
+
+def test_who_wants_something_in_a_folder_on_its_way_waits_and_looks_again(scheduler: Scheduler) -> None:
+    claims, folder = NameClaims(scheduler), key_of("/srv", ("Folder",))
+    story: list[tuple[str, bool]] = []
+
+    async def want(*components: str) -> None:
+        story.append(("/".join(components), await claims.wait_for_moves(key_of("/srv", components))))
+
+    assert claims.begin_move(folder) and not claims.begin_move(folder)
+    for components in (("folder", "below"), ("folder",), ("other",), ("folders",)):
+        scheduler.start(want(*components))
+    assert story == [("other", False), ("folders", False)]
+    claims.end_move(folder)
+    scheduler.run_ready()
+    assert story[2:] == [("folder/below", True), ("folder", True)]
+    assert not claims.moving
+
+
+def test_a_name_that_is_being_made_is_known_to_who_would_move_its_folder(scheduler: Scheduler) -> None:
+    claims = NameClaims(scheduler)
+    scheduler.start(claims.claim(key_of("/srv", ("folder", "new"))))  # type: ignore[arg-type]
+    assert claims.is_used_below(key_of("/srv", ("FOLDER",)))
+    assert not claims.is_used_below(key_of("/srv", ("folder", "new")))
+    claims.release(key_of("/srv", ("folder", "new")))
+    assert not claims.is_used_below(key_of("/srv", ("FOLDER",)))
