@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from smbd_uring.engine.closings import Closings
 from smbd_uring.engine.scheduler import Scheduler
+from tests.sim.driver import SimulatedDriver
 
 FILE, OTHER = (1, 2), (1, 3)
 
 
-class NoDriver:
-    """A driver that is never asked."""
-
-    def perform_now(self, effect: Any) -> Any:
-        raise AssertionError
-
-
 def test_who_asks_waits_for_the_last_handle_of_that_file_only() -> None:
-    scheduler = Scheduler(NoDriver())  # type: ignore[arg-type]
+    scheduler = Scheduler(SimulatedDriver(1))
     closings, done = Closings(scheduler), []
 
     async def ask(name: str, identity: tuple[int, int]) -> None:
