@@ -105,6 +105,10 @@ CHANNEL_SILENCE_S: Final = 1.0
 silent one is given up.  Time for some retransmissions on any network that several channels are used on; of 32 channels
 31 may be silent, and whoever waits for the client's answer waits for the sum."""
 
+CONNECTION_SILENCE_S: Final = 30.0
+"""The same where there is no other channel: longer, since it costs the client its handles, and shorter than the 35 s,
+after which a holder that cannot hear would lose its cache and never know."""
+
 SESSIONS_MAX: Final = 32768
 SESSIONS_PER_ADDRESS_MAX: Final = 4096
 """One address may not take every session either; a gateway with more users than this is served by a larger machine."""

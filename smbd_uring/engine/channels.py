@@ -5,9 +5,9 @@ Must not know: what is sent.
 
 A notice goes out on the first connection that stands.  It is remembered there until the client's kernel has
 acknowledged it and, where the client has to answer, until it has; when the connection is lost before that it goes out
-again on another.  A cable that was pulled does not end a connection for minutes: so a channel beside which there are
-others is given up when its client does not acknowledge in time.  A client that gets a notice twice has come down
-already.
+again on another.  A cable that was pulled does not end a connection for minutes: so a connection is given up when its
+client does not acknowledge in time, soon where it is a channel beside others.  A client that gets a notice twice has
+come down already.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from smbd_uring.limits import CHANNEL_SILENCE_S
+from smbd_uring.limits import CHANNEL_SILENCE_S, CONNECTION_SILENCE_S
 from smbd_uring.ports import Buffer
 from smbd_uring.wire.const import Command, HeaderFlags
 from smbd_uring.wire.framing import PREFIX_SIZE, frame_prefix
@@ -140,10 +140,9 @@ def _send(
         segments = list(session.sealer.seal(segments, session.session_id))
     total = sum(map(len, segments))
     connection.send((b"".join((frame_prefix(total), *segments)),), PREFIX_SIZE + total)
-    if connection.is_smb3 and engine.config.multichannel:
-        end = sum(connection.sending_progress())
-        connection.notices.append(Notice(end, engine.scheduler.now, is_answered, tell_again))
-        _check_later(engine, connection)
+    end = sum(connection.sending_progress())
+    connection.notices.append(Notice(end, engine.scheduler.now, is_answered, tell_again))
+    _check_later(engine, connection)
     return True
 
 
@@ -164,7 +163,8 @@ def _check(engine: Engine, connection: Connection) -> None:
     connection.notices = [notice for notice in connection.notices if not notice.is_over]
     missed = [notice for notice in connection.notices if not notice.is_delivered]
     is_one_of_several = any(len(session.channels) > 1 for session in connection.sessions.values())
-    if is_one_of_several and any(now - notice.sent_at >= CHANNEL_SILENCE_S for notice in missed):
+    patience_s = CHANNEL_SILENCE_S if is_one_of_several else CONNECTION_SILENCE_S
+    if any(now - notice.sent_at >= patience_s for notice in missed):
         engine.give_up(connection, "its client does not acknowledge what it is told")
     elif connection.notices:
         _check_later(engine, connection)

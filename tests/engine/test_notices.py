@@ -123,7 +123,7 @@ def test_a_channel_on_which_nobody_acknowledges_is_given_up(make_server: MakeSer
     come_down(third, opener, message_id)
 
 
-def test_the_last_channel_is_not_given_up(make_server: MakeServer) -> None:
+def test_the_last_channel_is_not_given_up_so_soon(make_server: MakeServer) -> None:
     server = with_oplocks(make_server(channel_failures=True))
     only = server.client()
     hold_lease(only)

@@ -6,6 +6,7 @@ import pytest
 
 from smbd_uring import limits
 from smbd_uring.config import Encryption
+from smbd_uring.wire.classes import FsctlCode
 from smbd_uring.wire.const import AccessMask, Command, CreateDisposition, OplockLevel
 from smbd_uring.wire.create import CreateResponse
 from smbd_uring.wire.data import ReadResponse
@@ -81,6 +82,18 @@ def test_a_holder_that_says_nothing_is_waited_for_35_seconds(caching: TestedServ
     caching.advance(2)
     assert got(other.wait_for(waiting)).level == NONE
     assert acknowledge_oplock(holder, first.file_id, II) == NtStatus.INVALID_OPLOCK_PROTOCOL
+
+
+def test_a_holder_that_cannot_be_reached_is_given_up_before_that(make_server: MakeServer) -> None:
+    server = with_oplocks(make_server(channel_failures=True))
+    holder, other = server.client(), server.client()
+    holder.ask(ask_for_oplock("a", BATCH))
+    holder.ioctl(FsctlCode.SMBTORTURE_FORCE_UNACKED_TIMEOUT)
+    (waiting,) = other.send(ask_for_oplock("a", BATCH))
+    other.wait_for_interim(waiting)
+    for _ in range(int(limits.CONNECTION_SILENCE_S)):
+        server.advance(1)
+    assert got(other.wait_for(waiting)).level == BATCH
 
 
 def test_how_long_can_be_set(make_server: MakeServer) -> None:

@@ -18,7 +18,7 @@ def a_request() -> Any:
     tree = SimpleNamespace(closing=False, parked=set())
     return SimpleNamespace(
         tree_of=lambda: tree, connection=SimpleNamespace(async_requests={}), is_given_up=False, cancel=None,
-        is_last_of_chain=False, async_id=0, engine=SimpleNamespace(scheduler=None),
+        is_last_of_chain=False, async_id=0, header=SimpleNamespace(command=0), engine=SimpleNamespace(scheduler=None),
     )  # fmt: skip
 
 
