@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 
 from smbd_uring import limits
+from smbd_uring.engine.engine import Engine
+from smbd_uring.ports import GrantOperation
 from smbd_uring.wire.const import AccessMask, Capabilities, Command, CreateOptions, Dialect, HeaderFlags, LockFlags
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
@@ -431,3 +433,29 @@ def test_the_answers_are_the_same_whether_a_data_plane_served_the_file_before_or
         assert client.read(other, 0, 4).status == read
         assert client.write(other, b"ef", 2).status == CONFLICT
         assert unlock(client, owner, 2, 2) == SUCCESS
+
+
+@pytest.mark.parametrize("driver", ["ring", "ring thread"])
+@pytest.mark.parametrize("kind", [EXCLUSIVE, SHARED])
+def test_a_lock_takes_from_data_planes_what_it_may_refuse_and_no_more(
+    server: TestedServer, client: FileClient, pair: tuple[FileId, FileId], kind: int
+) -> None:
+    def granted() -> list[GrantOperation]:
+        def look(engine: Engine) -> list[GrantOperation]:
+            sessions = engine.sessions.values()
+            opens = {opened.file_id: opened for session in sessions for opened in session.opens.values()}
+            return [opens[file_id].granted_operations for file_id in pair]
+
+        return server.inspect(look)
+
+    everything = GrantOperation.READ | GrantOperation.WRITE | GrantOperation.FLUSH
+    assert granted() == [everything, everything]
+    assert lock(client, pair[0], 0, 1, kind) == SUCCESS
+    if kind == EXCLUSIVE:
+        assert granted() == [everything, GrantOperation.FLUSH]
+    else:
+        assert granted() == [everything & ~GrantOperation.WRITE] * 2
+    assert lock(client, pair[1], 5, 1, kind) == SUCCESS
+    assert granted() == [GrantOperation.FLUSH if kind == EXCLUSIVE else everything & ~GrantOperation.WRITE] * 2
+    assert unlock(client, pair[0], 0, 1) == unlock(client, pair[1], 5, 1) == SUCCESS
+    assert granted() == [everything, everything]

@@ -109,6 +109,8 @@ async def _lock(request: Request, opened: Open, elements: Sequence[LockElement])
         await take_or_wait(request, opened, wishes[0])
     elif await take(request.engine, opened, wishes) is not Outcome.TAKEN:
         raise SmbError(NtStatus.LOCK_NOT_GRANTED)
+    if opened.file.caching is not None:  # who came to cache the file while the lock was being taken
+        breaks.after(request.engine, opened, Operation.CHANGE_DATA)
 
 
 def _may_lock(opened: Open, flags: int) -> bool:
