@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import unicodedata
 from functools import lru_cache
 from typing import Final
 
@@ -57,7 +56,7 @@ def client_name(name: bytes) -> str | None:
 
 def fold(name: str) -> str:
     """What two names have in common when a client takes them for the same: each character in upper case where that
-    is one character, composed (NFC), since some clients send decomposed names."""
+    is one character.  What is composed and what is not are two names, as on NTFS."""
     return name.upper() if name.isascii() else _fold_unicode(name)
 
 
@@ -94,10 +93,7 @@ def error(number: int) -> OSError:
 
 @lru_cache(_FOLDED_NAMES_CACHED)
 def _fold_unicode(name: str) -> str:
-    composed = unicodedata.normalize("NFC", name)
-    raised = "".join(_upper(character) for character in composed)
-    # Upper case can leave pairs behind that compose to something else.
-    return unicodedata.normalize("NFC", raised)
+    return "".join(map(_upper, name))
 
 
 def _upper(character: str) -> str:

@@ -27,7 +27,8 @@ PATTERNS_COMPILED_MAX = 256
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
     upper = character.upper()
-    return upper if len(upper) == 1 else character
+    # No character becomes two, and none outside ASCII (dotless i, long s) becomes one inside.
+    return upper if len(upper) == 1 and upper.isascii() == character.isascii() else character
 
 
 def fold_name(name: str) -> str:
