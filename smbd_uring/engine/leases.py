@@ -271,8 +271,14 @@ def acquire(request: Request, plan: CreatePlan, opened: Open, used_locally: bool
         _acquire_oplock(request.engine, plan.oplock_level, opened, used_locally)
 
 
+def _is_being_written(opened: Open) -> bool:
+    """Whether a WRITE of another open is under way.  Who read now would keep what others may see gone already, until
+    the WRITE has ended and breaks him."""
+    return any(write.opened is not opened for write in opened.file.writes)
+
+
 def _acquire_oplock(engine: Engine, level: int, opened: Open, used_locally: bool) -> None:
-    if not _gives(opened.tree):
+    if not _gives(opened.tree) or _is_being_written(opened):
         return
     bits = grantable_oplock(level, _surroundings(opened, None, used_locally))
     if bits == NONE:
@@ -296,15 +302,16 @@ def _acquire_lease(request: Request, asked: LeaseRequest, opened: Open, used_loc
     parent_key = parent_key_of(asked)
     opened.parent_lease = None if parent_key is None else (lease_id[0], parent_key)
     around = _surroundings(opened, lease, used_locally)
+    wanted = NONE if _is_being_written(opened) else asked.lease_state
     if lease is None:
         if not engine.leases.has_room(lease_id[0]):
             return
-        lease = Lease(file, kind, State(grantable_lease(kind, asked.lease_state, around)), lease_id, asked)
+        lease = Lease(file, kind, State(grantable_lease(kind, wanted, around)), lease_id, asked)
         engine.leases.add(lease)
         if kind is Kind.DIRECTORY_LEASE:
             engine.leases.enter_path(lease, opened.absolute_path)
     else:
-        state = promoted(kind, lease.state, asked.lease_state, around)
+        state = promoted(kind, lease.state, wanted, around)
         if state is not lease.state:
             if state.held != lease.state.held:
                 lease.move_epoch()

@@ -138,7 +138,10 @@ class StormClient:
     # --- caches ---
 
     def drop_useless_caches(self) -> None:
-        """A cache without an open is nothing."""
+        """A cache without an open is nothing; what it was broken to may still be asked for."""
+        for cache in self.caches.values():
+            if not cache.is_of_use and cache.version and cache.unsettled_since is not None:
+                self.breaks_of_nothing[cache.key] = cache.last_break_to
         self.caches = {key: cache for key, cache in self.caches.items() if cache.is_of_use}
 
     def settle_state(self, cache: Cache, inode: int) -> None:

@@ -57,9 +57,9 @@ def _see_nobody_else() -> AbstractContextManager[None]:
     due = now_and_then(2)
 
     def make(surroundings: Any) -> Any:
-        return lambda opened, lease: NOBODY_THERE if due() else surroundings(opened, lease)
+        return lambda *asked: NOBODY_THERE if due() else surroundings(*asked)
 
-    return replaced(leases, "surroundings", make)
+    return replaced(leases, "_surroundings", make)
 
 
 def _keep_what_is_granted() -> AbstractContextManager[None]:
