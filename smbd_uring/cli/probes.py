@@ -17,6 +17,8 @@ from pathlib import Path
 from smbd_uring import _native, limits
 from smbd_uring._native.remedies import RingUnavailable
 from smbd_uring.loop import identity, libc
+from smbd_uring.loop.change_watches import ChangeWatches
+from smbd_uring.ports import Handle
 from smbd_uring.process import DESCRIPTORS_WANTED, raise_descriptor_limit
 
 NETLINK_USERSOCK = 2
@@ -55,6 +57,7 @@ def run_probes(directory: Path) -> list[Finding]:
         _netlink(),
         _identity(),
         _descriptors(),
+        _watches(),
         _xattrs(directory),
         _openat2(),
         _port(),
@@ -117,6 +120,29 @@ def _descriptors() -> Finding:
     return Finding(
         "descriptors", Level.SLOWER, f"at most {limit}; the most opens allowed take {DESCRIPTORS_WANTED}",
         f"LimitNOFILE={DESCRIPTORS_WANTED} in the service, or a nofile line in /etc/security/limits.conf",
+    )  # fmt: skip
+
+
+def _watches() -> Finding:
+    """Whether clients can be told what changes in folders."""
+    what, watches = "change notification", ChangeWatches()
+    descriptor = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    try:
+        watches.watch(Handle(descriptor), contents=True)
+        allowed = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    except (OSError, ValueError) as error:
+        return Finding(
+            what, Level.SLOWER, f"no inotify ({error}); clients hear only of what clients change",
+            "a larger fs.inotify.max_user_watches or max_user_instances, or a seccomp profile that allows inotify",
+        )  # fmt: skip
+    finally:
+        os.close(descriptor)
+        watches.close()
+    if allowed >= limits.FOLDERS_WATCHED_MAX:
+        return Finding(what, Level.OK, f"enough for {limits.FOLDERS_WATCHED_MAX} watched folders")
+    return Finding(
+        what, Level.SLOWER, f"at most {allowed} folders of trees that clients watch",
+        f"sysctl fs.inotify.max_user_watches={limits.FOLDERS_WATCHED_MAX}",
     )  # fmt: skip
 
 

@@ -34,6 +34,8 @@ def describe(engine: Engine) -> dict[str, Any]:
             "leases": len(engine.leases),
             "oplocks": engine.leases.oplock_count,
             "handles_waiting": engine.handles.away_count,
+            "watches": engine.notifications.watcher_count,
+            "folders_watched": engine.notifications.folder_count,
             "tasks": len(engine.scheduler.tasks),
             "bytes_read": bytes_read,
             "bytes_written": bytes_written,

@@ -270,3 +270,13 @@ def test_what_cannot_be_asked_for_is_refused(server: TestedServer) -> None:
     unpaid = Messages.change_notify(folder, size=LENGTH + 1)
     unpaid.credit_charge = 1
     assert client.ask(unpaid).status == NtStatus.INVALID_PARAMETER
+
+
+def test_the_servers_state_tells_who_watches(server: TestedServer) -> None:
+    server.files.add_directory("folder", 0o777)
+    client = server.client()
+    Watch(client, tree=True)
+    Watch(client, "folder")
+    server.settle(lambda engine: engine.notifications.is_settled and engine.notifications.folder_count == 2)
+    totals = server.inspect(lambda engine: engine.status())["totals"]
+    assert (totals["watches"], totals["folders_watched"]) == (2, 2)

@@ -8,8 +8,13 @@ folder, outside and between; when all is quiet the client's names are those that
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from random import Random
+from threading import Thread
 
 import pytest
 
@@ -19,6 +24,7 @@ from smbd_uring.wire.create import CreateResponse
 from smbd_uring.wire.fscc import RenameInformation
 from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
+from tests.engine.conftest import MakeServer
 from tests.engine.servers import SimulatedServer
 from tests.engine.watching import NAMES, LocalPrograms, Watch
 from tests.sim.nodes import Node
@@ -26,6 +32,7 @@ from tests.support.client_messages import Reply
 from tests.support.file_client import FileClient
 
 STEPS = 60
+CHANGES_ON_DISK = 2000
 SOON_S = 0.02
 """Programs do what they do while the server is at work."""
 
@@ -37,18 +44,18 @@ FREE = CreateOptions.FILE_DIRECTORY_FILE
 
 
 class Mirror:
-    """The names below the watched folder, as one client knows them."""
+    """The names below the watched folder, as one client knows them.  `look` finds those that are there."""
 
-    def __init__(self, server: SimulatedServer, watch: Watch) -> None:
-        self._server = server
+    def __init__(self, watch: Watch, look: Callable[[str], set[str]]) -> None:
         self._watch = watch
-        self.names = names_below(server, TOP)
+        self._look = look
+        self.names = look(TOP)
 
     def take(self) -> bool:
         """Hear what there is to hear.  Result: whether there was something."""
         events = self._watch.rest()
         if events is None:
-            self.names = names_below(self._server, TOP)
+            self.names = self._look(TOP)
             return True
         for action, name in events:
             path = name.replace("\\", "/")
@@ -57,7 +64,7 @@ class Mirror:
             elif action in ("ADDED", "RENAMED_NEW_NAME"):
                 self._forget(path)
                 self.names.add(path)
-                self.names |= {f"{path}/{below}" for below in names_below(self._server, f"{TOP}/{path}")}
+                self.names |= {f"{path}/{below}" for below in self._look(f"{TOP}/{path}")}
         return bool(events)
 
     def _forget(self, path: str) -> None:
@@ -76,6 +83,27 @@ def names_below(server: SimulatedServer, path: str) -> set[str]:
     if server.world.kernel.exists(f"/share/{path}"):
         look(server.world.kernel.node(f"/share/{path}"), "")
     return names
+
+
+def names_on_disk(top: Path, path: str) -> set[str]:
+    """The same in a real folder, while others change it."""
+    return {os.path.relpath(found, top / path) for found in all_below(top / path)}
+
+
+def all_below(folder: Path) -> Iterator[Path]:
+    """Every path below a folder that may vanish meanwhile."""
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        yield entry
+        yield from all_below(entry)
+
+
+def any_path(random: Random) -> str:
+    """Something inside of the watched folder or outside, which may be there."""
+    return "/".join((random.choice(("in", "in", "out")), *random.choices(NAMES_USED, k=random.randint(1, 3))))
 
 
 def change_locally(random: Random, local: LocalPrograms, old: str, new: str) -> None:
@@ -125,17 +153,14 @@ def test_what_a_client_hears_is_enough_to_know_the_tree(simulated: SimulatedServ
         simulated.files.add_directory(name, 0o777)
     watch = Watch(simulated.client(), TOP, tree=True, completion_filter=NAMES)
     simulated.settle(lambda engine: engine.notifications.is_settled and engine.notifications.folder_count == 4)
-    mirror, local, other = Mirror(simulated, watch), LocalPrograms(simulated), simulated.client()
-
-    def path(depth: int) -> str:
-        return "/".join((random.choice(("in", "in", "out")), *random.choices(NAMES_USED, k=depth)))
+    mirror = Mirror(watch, partial(names_below, simulated))
+    local, other = LocalPrograms(simulated), simulated.client()
 
     for _ in range(STEPS):
-        old, new = path(random.randint(1, 3)), path(random.randint(1, 3))
         if random.random() < 0.3:
-            change_by_smb(random, other, old, new)
+            change_by_smb(random, other, any_path(random), any_path(random))
         for _ in range(random.choice((0, 1, 1, 8))):
-            again = partial(change_locally, random, local, path(random.randint(1, 3)), path(random.randint(1, 3)))
+            again = partial(change_locally, random, local, any_path(random), any_path(random))
             simulated.driver.later(random.uniform(0, SOON_S), again)
         if random.random() < 0.3:
             mirror.take()
@@ -145,3 +170,32 @@ def test_what_a_client_hears_is_enough_to_know_the_tree(simulated: SimulatedServ
     while mirror.take():
         simulated.advance(0.1)
     assert mirror.names == names_below(simulated, TOP)
+
+
+@pytest.mark.parametrize("driver", ["ring", "epoll"])
+def test_and_so_it_is_on_a_real_disk(make_server: MakeServer, driver: str) -> None:
+    """Two programs at once, and the kernel's own order."""
+    server = make_server()
+    for name in FOLDERS:
+        server.files.add_directory(name, 0o777)
+    watch = Watch(server.client(), TOP, tree=True, completion_filter=NAMES)
+    mirror = Mirror(watch, partial(names_on_disk, Path(server.files.top())))
+
+    def change(seed: int) -> None:
+        random, local = Random(seed), LocalPrograms(server)
+        for _ in range(CHANGES_ON_DISK):
+            change_locally(random, local, any_path(random), any_path(random))
+
+    programs = [Thread(target=change, args=(seed,)) for seed in (1, 2)]
+    for program in programs:
+        program.start()
+    while any(program.is_alive() for program in programs):
+        mirror.take()
+    for program in programs:
+        program.join()
+    server.advance(2 * limits.FOLDERS_REBUILD_MAX_S)
+    quiet = 0
+    while quiet < 5:
+        quiet = 0 if mirror.take() else quiet + 1
+        time.sleep(0.02)
+    assert mirror.names == names_on_disk(Path(server.files.top()), TOP)
