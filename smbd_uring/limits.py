@@ -100,10 +100,10 @@ INTERFACES_GOOD_S: Final = 10.0
 """How long what the kernel said of its interfaces is repeated: clients ask again every ten minutes, and one that asks
 all the time does not have the kernel asked all the time."""
 
-CHANNEL_SILENCE_S: Final = 1.0
+CHANNEL_SILENCE_S: Final = 2.0
 """A client whose kernel does not acknowledge what it is told within this time is told on another channel, and the
-silent one is given up.  Time for some retransmissions on any network that several channels are used on; of 32 channels
-31 may be silent, and whoever waits for the client's answer waits for the sum."""
+silent one is given up.  Time for some retransmissions on any network that several channels are used on, and little beside
+the 35 s that whoever waits for the client's answer may have to wait."""
 
 CONNECTION_SILENCE_S: Final = 30.0
 """The same where there is no other channel: longer, since it costs the client its handles, and shorter than the 35 s,
