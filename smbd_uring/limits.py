@@ -102,8 +102,8 @@ all the time does not have the kernel asked all the time."""
 
 CHANNEL_SILENCE_S: Final = 2.0
 """A client whose kernel does not acknowledge what it is told within this time is told on another channel, and the
-silent one is given up.  Time for some retransmissions on any network that several channels are used on, and little beside
-the 35 s that whoever waits for the client's answer may have to wait."""
+silent one is given up.  Time for some retransmissions on any network that several channels are used on, and little
+beside the 35 s that whoever waits for the client's answer may have to wait."""
 
 CONNECTION_SILENCE_S: Final = 30.0
 """The same where there is no other channel: longer, since it costs the client its handles, and shorter than the 35 s,
