@@ -236,6 +236,7 @@ class StormClient:
         cache = self.caches.get(key)
         self.note(f"is broken: {key.hex()} to {state}{'' if cache else ', which it does not hold'}")
         if cache is not None:
+            self.breaks_of_nothing.pop(key, None)
             self.background.append(start(self.take_break(cache, state, must_answer, sent_at)))
         elif must_answer:
             self.breaks_of_nothing[key] = state

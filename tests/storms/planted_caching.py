@@ -5,7 +5,8 @@ Knows: `breaks`, `leases` and `grants` of the engine.  Must not know: how a stor
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from smbd_uring.engine import breaks, grants, leases
@@ -24,22 +25,14 @@ def _break_nobody(operation: Operation) -> AbstractContextManager[None]:
     return replaced(breaks, "break_others", make)
 
 
-def _break_after_the_write() -> AbstractContextManager[None]:
-    """Caches are broken once the data has changed, and not before."""
-
-    def make(before: Any) -> Any:
-        async def waits(request: Any, opened: Any, operation: Operation) -> None:
-            if operation is not Operation.CHANGE_DATA:
-                await before(request, opened, operation)
-
-        return waits
-
-    return replaced(breaks, "before", make)
-
-
-def _break_only_before_the_write() -> AbstractContextManager[None]:
-    """Who gets a cache while a write is under way is not told of it."""
-    return replaced(breaks, "after", lambda after: lambda engine, opened, operation: None)
+@contextmanager
+def _break_only_before_the_write() -> Iterator[None]:
+    """Who asks for a cache while a write is under way gets it, and is not told of the write."""
+    with (
+        replaced(breaks, "after", lambda after: _nothing),
+        replaced(leases, "_is_being_written", lambda is_being_written: _nothing),
+    ):
+        yield
 
 
 def _do_not_wait() -> AbstractContextManager[None]:
@@ -75,27 +68,13 @@ def _keep_what_is_granted() -> AbstractContextManager[None]:
     return replaced(grants, "operations_allowed", make)
 
 
-def _keep_a_disconnected_clients_lease() -> AbstractContextManager[None]:
-    """Nobody can be told of the break, and so the lease stays."""
-
-    def make(give_way: Any) -> Any:
-        async def does_nothing(engine: Any, holder: Any) -> None:
-            holder.wake()
-
-        return does_nothing
-
-    return replaced(breaks, "_give_way", make)
-
-
 PLANTED_CACHING = (
     Planted("an open breaks no cache", "caches", lambda: replaced(breaks, "make_room", lambda _: _nothing)),
     Planted("a write breaks no cache", "contents", lambda: _break_nobody(Operation.CHANGE_DATA)),
-    Planted("caches are broken after the write", "contents", _break_after_the_write),
     Planted("caches that come during a write are left", "contents", _break_only_before_the_write),
     Planted("an acknowledgment is not waited for", "caches", _do_not_wait),
     Planted("a lease is given beside others", "caches", _see_nobody_else),
     Planted("a data plane is not stopped", "contents", _keep_what_is_granted),
-    Planted("a lease without a client is not taken away", "contents", _keep_a_disconnected_clients_lease),
 )
 
 
