@@ -53,6 +53,7 @@ def run_seed(program: str, peer: Endpoint, share: Share, seed: int, operations: 
             f"--num-ops={operations}", "--noeas", "--noacls", f"--ignore={ignored}",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, env=foreign_environment(), check=False,
+        cwd=ignored.parent,  # where it leaves its seeds
     )  # fmt: skip
     return done.stdout.decode(errors="replace").splitlines()[-3:]
 
