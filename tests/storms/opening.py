@@ -219,7 +219,8 @@ def _granted(client: StormClient, cache: Cache, created: CreateResponse, inode: 
         told = client.breaks_of_nothing.pop(cache.key, None)
         if lease.lease_flags & BREAK_IN_PROGRESS:
             state &= cache.last_break_to
-            if told is not None:  # it came when the last open was being closed, and is answered now
+            if told is not None and cache.unsettled_since is None:
+                # It came when the last open was being closed, and is answered now.
                 state &= told
                 client.background.append(start(client.take_break(cache, told, True, client.now)))
         elif cache.unsettled_since is not None:
