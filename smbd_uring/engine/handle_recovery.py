@@ -43,7 +43,7 @@ from smbd_uring.ports import (
     ShareRoot,
     TreeFlags,
 )
-from smbd_uring.wire.const import AccessMask, CreateAction
+from smbd_uring.wire.const import CreateAction
 from smbd_uring.wire.create_contexts import LeaseRequest
 from smbd_uring.wire.pdu import FileId
 
@@ -176,7 +176,7 @@ def _enter(
     """From now on it counts: nobody gets what it does not share."""
     file = engine.opens.file_for(facts.status.identity)
     opened = Open(
-        None, tree, file, FileId(persistent, NO_VOLATILE), components, AccessMask(record.access), record.sharing,
+        None, tree, file, FileId(persistent, NO_VOLATILE), components, record.access, record.sharing,
         record.options, facts, record.is_directory,
     )  # fmt: skip
     opened.credentials = credentials

@@ -149,6 +149,19 @@ def test_a_client_goes_on_where_it_was(server: CrashingServer) -> None:
     assert read_journal(server.journal()).records == {}
 
 
+def test_it_need_not_have_all_rights(server: CrashingServer) -> None:
+    only_writing = (
+        AccessMask.FILE_WRITE_DATA | AccessMask.FILE_APPEND_DATA | AccessMask.FILE_WRITE_EA
+        | AccessMask.FILE_READ_ATTRIBUTES | AccessMask.FILE_WRITE_ATTRIBUTES | AccessMask.READ_CONTROL
+    )  # fmt: skip
+    file_id = persistent(server.client(share=CA), access=only_writing)
+    server.crash()
+    client = server.client(share=CA)
+    again = taken_up(client, file_id)
+    assert client.write(again, b"data").status == 0
+    assert client.read(again).status == NtStatus.ACCESS_DENIED
+
+
 def test_nobody_gets_in_between(server: CrashingServer) -> None:
     persistent(server.client(share=CA))
     server.crash()
