@@ -22,7 +22,7 @@ from smbd_uring.engine import grants
 from smbd_uring.engine.channels import is_reachable, send_to_client, send_unsolicited
 from smbd_uring.engine.errors import SmbError
 from smbd_uring.engine.handle_recording import remember_all
-from smbd_uring.engine.leases import Holder, Lease, Oplock, drop, own_lease
+from smbd_uring.engine.leases import Holder, Lease, Oplock, description_of, drop, own_lease
 from smbd_uring.engine.oplock_states import (
     BREAKS_ITS_OWN,
     LEVEL_OF_BITS,
@@ -33,6 +33,7 @@ from smbd_uring.engine.oplock_states import (
     R,
     Step,
     checks_of_open,
+    letters_of,
     run_out_of_time,
     take,
 )
@@ -114,7 +115,9 @@ def advance(engine: Engine, holder: Holder, step: Step, answering: bool = False)
     """A holder goes on to another state, and is told what it has to be told: after the answer, when it is its
     acknowledgment that is being answered."""
     was_breaking, before = holder.state.is_breaking, holder.state.held
-    holder.state = step.state
+    if holder.state != step.state:
+        holder.state = step.state
+        _log_state(holder, before)
     if step.notice is not None:
         _notify(engine, holder, step.notice, answering)
     if was_breaking and not holder.state.is_breaking:
@@ -126,6 +129,12 @@ def advance(engine: Engine, holder: Holder, step: Step, answering: bool = False)
         engine.scheduler.start(remember_all(engine, holder.file))
     if holder.state.held != before and (holder.kind is Kind.OPLOCK or len(holder.file.opens) > 1):
         engine.scheduler.start(grants.reconsider(engine, holder.file))
+
+
+def _log_state(holder: Holder, before: int) -> None:
+    if holder.opens and log.isEnabledFor(logging.DEBUG):
+        opened = next(iter(holder.opens))
+        log.debug("%s: %s, it had %s", "\\".join(opened.components), description_of(opened), letters_of(before))
 
 
 # --- waiting -------------------------------------------------------------------------------------------------------

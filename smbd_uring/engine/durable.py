@@ -9,6 +9,7 @@ It keeps its tree connect's root as well, although the tree is closed.  The iden
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from smbd_uring.engine.opens import Open
     from smbd_uring.engine.request import Request
     from smbd_uring.engine.session import Tree
+
+log = logging.getLogger("smbd.engine")
 
 MILLISECONDS = 1000
 
@@ -175,6 +178,7 @@ async def leave(engine: Engine, opened: Open) -> bool:
     session.opens.pop(opened.file_id.volatile, None)
     opened.session = None
     wait_for_client(engine, opened)
+    log.debug("%s: the handle waits for its client (%s)", "\\".join(opened.components), durability.state.name)
     durability.settled()
     return True
 

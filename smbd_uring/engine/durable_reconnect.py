@@ -8,6 +8,7 @@ identity.  What is checked is that it is the same user who comes, and with what 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from smbd_uring import limits
@@ -33,6 +34,8 @@ from smbd_uring.wire.pdu import FileId
 if TYPE_CHECKING:
     from smbd_uring.engine.opens import Open
     from smbd_uring.engine.session import Tree
+
+log = logging.getLogger("smbd.engine")
 
 NO_GUID = bytes(16)
 """The CreateGuid of a handle that was asked for by DHnQ, and of a client that has none."""
@@ -138,6 +141,7 @@ async def _take_over(request: Request, opened: Open) -> None:
     opened.file_id = FileId(opened.file_id.persistent, engine.opens.fresh_volatile(session.opens))
     opened.session, opened.tree = session, tree
     engine.handles.enter(opened)
+    log.debug("%s: the client took its handle up again (%s)", "\\".join(opened.components), durability.state.name)
     session.opens[opened.file_id.volatile] = opened
     tree.opens.add(opened)
     opened.channel_sequence = request.header.channel_sequence

@@ -91,4 +91,5 @@ def _open(opened: Open) -> dict[str, Any]:
         "delete_on_close": opened.delete_on_close or opened.file.delete_pending,
         "caches": leases.description_of(opened),
         "locks": 0 if opened.file.locks is None else opened.file.locks.count_of(opened),
+        "durability": None if opened.durability is None else opened.durability.state.name,
     }

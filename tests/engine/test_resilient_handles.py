@@ -198,4 +198,5 @@ def test_the_status_tells_of_handles_that_wait(server: TestedServer) -> None:
     leave(server, client)
     status = server.inspect(lambda engine: engine.status())
     assert status["totals"]["handles_waiting"] == 1
-    assert [(each["session"], each["path"]) for each in status["opens"]] == [(None, "file")]
+    shown = [(each["session"], each["path"], each["durability"]) for each in status["opens"]]
+    assert shown == [(None, "file", "RESILIENT_AWAY")]
