@@ -251,6 +251,8 @@ class StormClient:
         if must_answer:
             cache.unsettled_since = min(sent_at, cache.unsettled_since or sent_at)
         lost, cache.state = cache.state & ~state, cache.state & state
+        if lost and cache.held is not None:  # after that the server may think that no answer will come
+            cache.held.end = min(cache.held.end, sent_at + ACKNOWLEDGED_IN_TIME_S)
         if lost & R:
             cache.forget()
         done: Arrival[None] = Arrival()
