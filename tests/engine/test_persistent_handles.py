@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from smbd_uring import limits
 from smbd_uring.engine.handle_records import HandleRecord
 from smbd_uring.engine.journal_entries import read_journal
-from smbd_uring.ports import CloseHandle, OpenAt, RangeLock, SetRangeLock, ShareFlags, Synchronize, WriteAt
+from smbd_uring.ports import ShareFlags, Synchronize, WriteAt
 from smbd_uring.wire import create_contexts as names
 from smbd_uring.wire.const import (
     AccessMask,
@@ -29,8 +28,8 @@ from smbd_uring.wire.const import (
 )
 from smbd_uring.wire.create import CreateRequest, CreateResponse
 from smbd_uring.wire.create_contexts import LeaseRequest
-from smbd_uring.wire.data import LockElement, LockRequest, ReadResponse
-from smbd_uring.wire.durable_contexts import FLAG_PERSISTENT, DurableReconnectV2, DurableRequestV2, DurableResponseV2
+from smbd_uring.wire.data import ReadResponse
+from smbd_uring.wire.durable_contexts import FLAG_PERSISTENT, DurableReconnectV2
 from smbd_uring.wire.fscc import RenameInformation
 from smbd_uring.wire.header import Header
 from smbd_uring.wire.negotiate import NegotiateResponse
@@ -38,14 +37,13 @@ from smbd_uring.wire.ntstatus import NtStatus
 from smbd_uring.wire.pdu import FileId
 from smbd_uring.wire.tree import TreeConnectResponse
 from tests.engine.crashing import CA, CrashingServer, without_persistence
-from tests.support.client_messages import Message, Reply
+from tests.engine.persistent_opens import CREATE, GUID, TIMEOUT_MS, asked, create, persistent, take_up, taken_up
+from tests.support.client_messages import Message
 from tests.support.file_client import FileClient, Messages
 
 NOT_FOUND = NtStatus.OBJECT_NAME_NOT_FOUND
 FENCED = NtStatus.FILE_NOT_AVAILABLE
-CREATE = CreateDisposition.CREATE
-GUID, OTHER_GUID = bytes(range(1, 17)), bytes(range(2, 18))
-TIMEOUT_MS = 30_000
+OTHER_GUID = bytes(range(2, 18))
 FILE_DIRECTORY_FILE, FILE_DELETE_ON_CLOSE = 0x1, 0x1000
 
 
@@ -54,34 +52,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[CrashingServer]:
     server = CrashingServer(request.param)
     yield server
     server.finish()
-
-
-def asked(guid: bytes = GUID, flags: int = FLAG_PERSISTENT) -> tuple[bytes, bytes]:
-    return names.DURABLE_REQUEST_V2, DurableRequestV2(guid, TIMEOUT_MS, flags).encode()
-
-
-def create(client: FileClient, name: str = "disk", guid: bytes = GUID, **creation: int) -> Reply:
-    creation.setdefault("disposition", CREATE)
-    return client.create(name, contexts=(asked(guid),), **creation)  # type: ignore[arg-type]
-
-
-def persistent(client: FileClient, name: str = "disk", guid: bytes = GUID, **creation: int) -> FileId:
-    """A handle that was promised to be persistent."""
-    answer = create(client, name, guid, **creation).expect(CreateResponse)
-    promise = DurableResponseV2.decode(dict(answer.contexts)[names.DURABLE_REQUEST_V2])
-    assert promise == DurableResponseV2(TIMEOUT_MS, FLAG_PERSISTENT)
-    return answer.file_id
-
-
-def take_up(client: FileClient, file_id: FileId, guid: bytes = GUID, flags: int = FLAG_PERSISTENT) -> Reply:
-    context = names.DURABLE_RECONNECT_V2, DurableReconnectV2(file_id, guid, flags).encode()
-    return client.create("disk", contexts=(context,))
-
-
-def taken_up(client: FileClient, file_id: FileId, guid: bytes = GUID) -> FileId:
-    answer = take_up(client, file_id, guid).expect(CreateResponse)
-    assert answer.create_action == CreateAction.OPENED
-    return answer.file_id
 
 
 # --- who gets one ---
@@ -448,66 +418,3 @@ def test_a_lease_that_grew_comes_back_as_large_as_it_was(caching_server: Crashin
 
 EXCLUSIVE = LockFlags.EXCLUSIVE_LOCK | LockFlags.FAIL_IMMEDIATELY
 SHARED = LockFlags.SHARED_LOCK | LockFlags.FAIL_IMMEDIATELY
-
-
-def locked(client: FileClient, file_id: FileId, elements: list[tuple[int, int, int]], sequence: int = 0) -> int:
-    """Result: the status."""
-    body = LockRequest(file_id, [LockElement(*element) for element in elements], sequence).encode()
-    return client.ask(Message(Command.LOCK, body, credits=8)).status
-
-
-def test_its_locks_are_there_again(server: CrashingServer) -> None:
-    client = server.client(share=CA)
-    file_id = persistent(client)
-    assert client.write(file_id, bytes(100)).status == 0
-    assert locked(client, file_id, [(0, 10, EXCLUSIVE), (20, 10, SHARED), (40, 10, EXCLUSIVE)]) == 0
-    assert locked(client, file_id, [(40, 10, LockFlags.UNLOCK)]) == 0
-    server.crash()
-    client = server.client(share=CA)
-    file_id = taken_up(client, file_id)
-    other = server.client(share=CA, user="bert", client_guid=OTHER_GUID)
-    theirs = other.open("disk")
-    assert other.write(theirs, b"x", 5).status == NtStatus.FILE_LOCK_CONFLICT
-    assert other.write(theirs, b"x", 25).status == NtStatus.FILE_LOCK_CONFLICT
-    assert other.read(theirs, 25, 1).status == 0
-    assert other.write(theirs, b"x", 45).status == 0
-    assert client.write(file_id, b"y", 5).status == 0
-    assert locked(client, file_id, [(0, 10, LockFlags.UNLOCK)]) == 0
-    assert other.write(theirs, b"x", 5).status == 0
-
-
-def test_local_programs_see_its_locks_again(server: CrashingServer) -> None:
-    client = server.client(share=CA)
-    file_id = persistent(client)
-    assert locked(client, file_id, [(0, 10, EXCLUSIVE)]) == 0
-    server.crash()
-    program = server.world.perform(OpenAt(None, b"/share/disk", os.O_RDWR))
-    assert not server.world.perform(SetRangeLock(program, 5, 1, RangeLock.EXCLUSIVE))
-    client = server.client(share=CA)
-    assert client.close(taken_up(client, file_id)).status == 0
-    assert server.world.perform(SetRangeLock(program, 5, 1, RangeLock.EXCLUSIVE))
-    server.world.perform(CloseHandle(program))
-
-
-def test_a_lock_that_is_sent_again_after_the_crash_is_not_taken_twice(server: CrashingServer) -> None:
-    client = server.client(share=CA)
-    file_id = persistent(client)
-    sequence = 3 << 4 | 7
-    assert locked(client, file_id, [(0, 10, SHARED)], sequence) == 0
-    server.crash()
-    client = server.client(share=CA)
-    file_id = taken_up(client, file_id)
-    assert locked(client, file_id, [(0, 10, SHARED)], sequence) == 0
-    assert locked(client, file_id, [(0, 10, LockFlags.UNLOCK)]) == 0
-    assert locked(client, file_id, [(0, 10, LockFlags.UNLOCK)]) == NtStatus.RANGE_NOT_LOCKED
-
-
-def test_an_unlock_that_failed_half_way_is_remembered_half_way(server: CrashingServer) -> None:
-    client = server.client(share=CA)
-    file_id = persistent(client)
-    assert locked(client, file_id, [(0, 10, EXCLUSIVE)]) == 0
-    unlock = LockFlags.UNLOCK
-    assert locked(client, file_id, [(0, 10, unlock), (50, 1, unlock)]) == NtStatus.RANGE_NOT_LOCKED
-    server.crash()
-    client = server.client(share=CA)
-    assert locked(client, taken_up(client, file_id), [(0, 10, unlock)]) == NtStatus.RANGE_NOT_LOCKED

@@ -448,9 +448,5 @@ DIFFERENCES = {
     "slashes_instead_of_backslashes": Difference(
         ["STATUS_OBJECT_NAME_INVALID"] * 2, "[MS-FSCC] 2.1.5: a slash is no separator and in no name"
     ),
-    "renaming_onto_a_folder": Difference(
-        ["STATUS_OBJECT_NAME_COLLISION", "STATUS_ACCESS_DENIED"],
-        "[MS-FSA] 2.1.5.15.12: a directory is not replaced, ReplaceIfExists or not",
-    ),
 }
 """Cases in which our server differs from Samba on purpose."""
