@@ -8,7 +8,7 @@ STORMS ?= 10000
 SECONDS_EACH ?= 600
 TORTURE ?= ../shared/tools/torture-run
 
-.PHONY: help build run test test-slow test-sanitized test-guest torture gentest storms bench bench-guest lint fuzz fuzz-native clean
+.PHONY: help build run test test-slow test-sanitized test-guest demonstration torture gentest storms bench bench-guest lint fuzz fuzz-native clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -39,7 +39,12 @@ test-sanitized: build
 ## test-guest  the Linux kernel's client in a virtual machine (GUEST= names the program that boots one)
 test-guest: build
 	@tools/prepare-tests.sh test
-	GUEST=$(GUEST) tests/guest/run.sh $(GUEST_OPTIONS)
+	GUEST=$(GUEST) tests/guest/run.sh mounts $(GUEST_OPTIONS)
+
+## demonstration  two kernel clients and local programs, a cable pulled out, kill -9 (GUEST_KERNEL=6.1.0: which kernel)
+demonstration: build
+	@tools/prepare-tests.sh test
+	GUEST=$(GUEST) GUEST_KERNEL=$(GUEST_KERNEL) tests/guest/run.sh demonstration $(GUEST_OPTIONS)
 
 ## torture     Samba's smbtorture against what has to pass (TORTURE= names the program that runs it)
 torture: build
