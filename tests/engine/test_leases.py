@@ -431,3 +431,15 @@ def test_a_directory_with_open_files_is_renamed_when_they_are_only_kept_open(cac
     assert told_of_lease(holder)[:3] == (THIRD_KEY, RH, R)
     holder.close(kept.file_id)
     assert other.wait_for(renaming).status == NtStatus.SUCCESS
+
+
+# --- the size of a file that somebody writes to ---
+
+
+def test_a_size_that_is_not_known_yet_is_not_the_one_it_has_anyway(caching: TestedServer) -> None:
+    holder, other = mine(caching), yours(caching)
+    caching.files.add_file("file", b"text", 0o666)
+    assert got(holder.ask(ask_for_lease("file", KEY, RWH))).state == RWH
+    looking = other.open("file", AccessMask.FILE_READ_ATTRIBUTES)
+    assert other.set_info(looking, FileInfoClass.END_OF_FILE, EndOfFileInformation(4)).status == NtStatus.ACCESS_DENIED
+    caching.assert_silent(holder)

@@ -131,10 +131,10 @@ def _time(filetime: int) -> int | None:
 
 
 async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -> None:
-    """[MS-FSA] 2.1.5.15.5.  The size that it has anyway takes no right to set."""
+    """[MS-FSA] 2.1.5.15.5.  The size that it has anyway takes no right to set, where that is known."""
     size = EndOfFileInformation.decode(buffer).end_of_file
     held = (await refresh(request.engine, opened)).status.size
-    if size == (0 if opened.is_directory else held):
+    if size == (0 if opened.is_directory else held) and not _is_size_elsewhere(opened):
         write_times.tell(opened)
         return
     _need(opened, AccessMask.FILE_WRITE_DATA)
@@ -150,13 +150,20 @@ async def _set_end_of_file(request: Request, opened: Open, buffer: memoryview) -
     await request.engine.notifications.written(opened.tree.share.path, opened.components)
 
 
+def _is_size_elsewhere(opened: Open) -> bool:
+    """Whether another client may have written more than is in the file yet."""
+    return opened.file.caching is not None and opened.file.caching.others_write(opened)
+
+
 async def _set_allocation(request: Request, opened: Open, buffer: memoryview) -> None:
     """[MS-FSA] 2.1.5.15.1: less than the file holds cuts it; more is a hint, for which there has to be room."""
     size = AllocationInformation.decode(buffer).allocation_size
     _need(opened, AccessMask.FILE_WRITE_DATA)
     if size > SIZE_MAX:
         raise SmbError(NtStatus.INVALID_PARAMETER)
-    if opened.is_directory or size == (await refresh(request.engine, opened)).status.size:
+    if opened.is_directory:
+        return
+    if size == (await refresh(request.engine, opened)).status.size and not _is_size_elsewhere(opened):
         return
     await breaks.before(request, opened, Operation.CHANGE_DATA)
     if size < (await refresh(request.engine, opened)).status.size:
